@@ -1,0 +1,362 @@
+"""Every value that flows from chain.yaml to the host, frozen. Standard library only: it travels with the agent.
+
+    Deployment ─ graph ─▶ Graph ─ segment ─▶ Segments ─ generate ─▶ Source ─ compile ─▶ Bundle ─▶ agent
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import Enum
+from typing import Any
+
+from ebpfnf.errors import Where
+
+# ---------------------------------------------------------------- what the files say
+
+
+@dataclass(frozen=True, slots=True)
+class ParamSpec:
+    """A parameter that an mNF or VNF takes. `type` is a spelling of `tables.types`, or `list[T]`."""
+
+    name: str
+    type: str
+    default: Any = None  # already parsed to `type`; None and required means: must be given
+    required: bool = True
+    doc: str = ""
+    where: Where | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class TableSpec:
+    """A table as an mNF's manifest declares it (`state:`)."""
+
+    name: str
+    kind: str  # exact prefix acl connections counter histogram consistent_hash
+    key: str | tuple[str, ...] | None  # a type's spelling; for acl the fields that are matched
+    value: str | Mapping[str, str] | None  # a scalar type's spelling, or a record field -> type
+    size: int  # entries at most
+    filled_by: str = "packets"  # operator | packets
+    entries: str = ""  # the parameter (a list) that fills an operator's table
+    scope: str = ""  # cpu | host
+    when_full: str = ""  # evict | refuse
+    keep: bool = False
+    buckets: tuple[int, ...] = ()  # histogram: inclusive upper bounds; what is above goes to one more
+    where: Where | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Mnf:
+    """A manifest (`mnf.yaml`) with the folder that holds its body (`mnf.c`)."""
+
+    name: str
+    folder: str
+    summary: str
+    reads: frozenset[str]
+    writes: frozenset[str]
+    reads_when: Mapping[str, frozenset[str]]  # forward | reverse -> what is read only in that direction
+    verdicts: tuple[str, ...]  # NEXT DROP PASS TX REDIRECT, as declared
+    outcomes: Mapping[str, str]  # TO(x): x -> default (NEXT DROP PASS, or "" : a link is required)
+    params: tuple[ParamSpec, ...]
+    tables: tuple[TableSpec, ...]
+    reasons: Mapping[str, str]  # name -> text, in file order
+    metadata: Mapping[str, str]  # its own fields m.<mnf>.<name> -> scalar type
+    scratch: Mapping[str, str]  # per-packet working memory -> scalar type or type[n]
+    runs_in: str = "xdp"
+    where: Where | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class VnfNode:
+    """One mNF inside a VNF template; `arguments` are values, or `Reference`s to the VNF's parameters."""
+
+    name: str
+    mnf: Mnf
+    arguments: Mapping[str, Any]
+    where: Where | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Reference:
+    """`$name` in a template: a typed value, never text."""
+
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class VnfLink:
+    """`source.outcome -> target`; target may be `exit`."""
+
+    source: str
+    outcome: str  # NEXT or a declared outcome
+    target: str
+    where: Where | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Vnf:
+    """A template (`vnf.yaml`)."""
+
+    name: str
+    summary: str
+    params: tuple[ParamSpec, ...]
+    nodes: tuple[VnfNode, ...]
+    links: tuple[VnfLink, ...]  # complete: the default order is already written out
+    entry: Mapping[str, str]  # forward, reverse -> node
+    where: Where | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Instance:
+    """A name in `vnfs:`: one configuration, one state, one set of counters."""
+
+    name: str
+    vnf: Vnf
+    arguments: Mapping[str, Any]  # parameter -> typed value
+    where: Where | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Port:
+    """A logical name bound to an interface. Numbers count from 1, in file order."""
+
+    name: str
+    number: int
+    interface: str
+    otherwise: str = "pass"  # pass | drop | out:<port>
+    fragments: str = "drop"  # drop | pass
+    on_fault: str = "drop"  # drop | pass
+    where: Where | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Chain:
+    """A service function chain: what it takes, which VNFs, in which order, and what then."""
+
+    name: str
+    on: str
+    direction: str  # forward | reverse
+    match: Mapping[str, tuple[Any, ...]]  # match key -> any of these typed values; empty: all IP
+    path: tuple[str, ...]
+    then: str  # route | pass | reflect | drop | out:<port>
+    where: Where | None = None
+    path_where: tuple[Where, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Expectation:
+    """A line of `expect:`."""
+
+    on: str
+    packet: str
+    verdict: str
+    chain: str = ""
+    reason: str = ""
+    port: str = ""
+    by: str = ""
+    where: Where | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Deployment:
+    """One chain.yaml, with the templates and manifests that it uses."""
+
+    name: str
+    ports: tuple[Port, ...]
+    instances: tuple[Instance, ...]
+    chains: tuple[Chain, ...]
+    expect: tuple[Expectation, ...] = ()
+    granularity: str = "chain"  # mnf | vnf | chain
+    file: str = ""
+
+
+# ---------------------------------------------------------------- the graph
+
+
+@dataclass(frozen=True, slots=True)
+class Stage:
+    """An mNF in an instance: the owner of state and configuration. `id` is `<instance>.<node>`."""
+
+    id: str
+    instance: str
+    node: str
+    mnf: Mnf
+    config: Mapping[str, Any]  # parameter -> typed value
+
+
+@dataclass(frozen=True, slots=True)
+class Position:
+    """A stage at its place in one chain. The same stage may stand in several chains."""
+
+    index: int
+    chain: str
+    stage: str
+    vnf_index: int  # which element of the chain's path
+
+
+@dataclass(frozen=True, slots=True)
+class Link:
+    """`source` by `outcome` goes to `target`, a position's index, or EXIT: the chain's `then`."""
+
+    source: int
+    outcome: str  # NEXT or a declared outcome
+    target: int
+    default: bool = False  # no link was written: the manifest's default was taken
+
+
+EXIT = -1
+
+
+@dataclass(frozen=True, slots=True)
+class Graph:
+    """What the chains expand to. Positions are in topological order, links go forward only."""
+
+    deployment: Deployment
+    stages: tuple[Stage, ...]
+    positions: tuple[Position, ...]
+    links: tuple[Link, ...]
+    entries: Mapping[str, int]  # chain -> index of its first position, or EXIT
+
+
+@dataclass(frozen=True, slots=True)
+class Segments:
+    """Which positions are fused into one program. Segment 0 is the entry: parse and classify.
+
+    `groups[0]` holds the positions fused with the entry (maybe none). Every position is in one group.
+    """
+
+    groups: tuple[tuple[int, ...], ...]
+
+
+# ---------------------------------------------------------------- the generated program
+
+
+class Scope(str, Enum):
+    """How long a map lives."""
+
+    GENERATION = "generation"  # made anew for each load
+    STATE = "state"  # pinned under state/, shared by generations with the same layout
+    DEPLOYMENT = "deployment"  # as long as the deployment
+
+
+@dataclass(frozen=True, slots=True)
+class MapSpec:
+    """A kernel map. `per_cpu_slots`: one value of `value_size` bytes for each CPU, addressed directly
+    (an ARRAY with one value of value_size * cpus rounded up to a power of two)."""
+
+    name: str
+    kind: str  # array hash lru_hash lpm_trie percpu_array percpu_hash prog_array devmap array_of_maps
+    key_size: int
+    value_size: int
+    max_entries: int
+    scope: Scope = Scope.GENERATION
+    flags: int = 0
+    per_cpu_slots: bool = False
+    frozen: bytes | None = None  # contents of a read-only map (BPF_F_RDONLY_PROG, frozen before load)
+    inner: MapSpec | None = None
+    pin: str = ""  # the pin's name for STATE maps and tables
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """A table as the host sees it: its name, its types, the map behind it. Types are spelled as in tables.types."""
+
+    name: str  # <instance>.<node>.<table>
+    map: str
+    kind: str
+    key: Any  # type spelling, or list of match fields for acl
+    value: Any  # type spelling or {field: spelling}
+    size: int
+    filled_by: str
+    scope: str
+    when_full: str
+    keep: bool
+    buckets: tuple[int, ...] = ()
+    entries: tuple[tuple[str, Any], ...] = ()  # (key, value) in text form; what the operator's file says
+    layout: str = ""  # digest of key, value and kind: part of a kept map's pin
+
+
+@dataclass(frozen=True, slots=True)
+class Counter:
+    """A slot of the per-CPU counters: what ended or left the straight way, and where."""
+
+    index: int
+    name: str  # edge.acl_deny, inbound.entered, wan.otherwise, ...
+    kind: str  # entered drop pass tx redirect outcome otherwise fault
+    port: str = ""
+    chain: str = ""
+    stage: str = ""
+    position: int = -1
+    text: str = ""  # the reason in words
+
+
+@dataclass(frozen=True, slots=True)
+class SlotLayout:
+    """Offsets in the per-CPU slot of map `meta`, in bytes."""
+
+    size: int
+    exit: int  # struct exit: u32 xdp action, counter, port, position; then u64 generation mark
+    clock: int  # u64 virtual time, used when the const map says so
+    counts: int  # u64[counters]
+
+
+@dataclass(frozen=True, slots=True)
+class ConstLayout:
+    """Offsets in the frozen map `const` of what the host fills in before the load, in bytes."""
+
+    size: int
+    cpu_mask: int  # u32
+    flags: int  # u32: bit 0 record exits, bit 1 virtual clock
+    tick_ns: int  # u64: nanoseconds of one jiffy
+    ports: int  # struct {u32 ifindex; u32 mtu;}[16], by port number
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """Generated C with all that the compiler and the loader must know beside it."""
+
+    text: str
+    files: Mapping[str, str]  # name in #include -> text of the author's file
+    authors: Mapping[str, str]  # name in #include -> path to show to a person
+    programs: tuple[str, ...]  # function names; index = segment = slot in `chain`
+    maps: tuple[MapSpec, ...]
+    tables: tuple[Table, ...]
+    counters: tuple[Counter, ...]
+    slot: SlotLayout
+    const: ConstLayout
+    map_ids: Mapping[int, str]  # the symbolic id in ld_imm64 -> map name
+
+
+@dataclass(frozen=True, slots=True)
+class Program:
+    """One compiled segment."""
+
+    name: str
+    insns: bytes
+    relocations: tuple[tuple[int, str], ...]  # (instruction index of ld_imm64, map name); src_reg says fd or value
+    btf: bytes = b""
+    func_info: bytes = b""
+    func_info_size: int = 8
+    line_info: bytes = b""
+    line_info_size: int = 16
+
+
+@dataclass(frozen=True, slots=True)
+class Bundle:
+    """The compiled, host-independent artefact. Written by `bundle.encode`, read by `bundle.decode`."""
+
+    deployment: str
+    ports: tuple[Port, ...]
+    programs: tuple[Program, ...]
+    maps: tuple[MapSpec, ...]
+    tables: tuple[Table, ...]
+    counters: tuple[Counter, ...]
+    slot: SlotLayout
+    const: ConstLayout
+    stages: tuple[Mapping[str, Any], ...]  # id, mnf, instance, node, digest of body and manifest, config
+    positions: tuple[Mapping[str, Any], ...]  # index, chain, stage, segment
+    links: tuple[Mapping[str, Any], ...]
+    chains: tuple[Mapping[str, Any], ...]  # name, on, direction, path, then, match in text
+    authors: Mapping[str, str] = field(default_factory=dict)
+    version: int = 1
+    digest: str = ""  # sha256 of everything else
