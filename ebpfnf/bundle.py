@@ -1,0 +1,103 @@
+"""The bundle's bytes: canonical JSON, compressed, with a digest of its contents. Standard library only.
+
+The same bundle is always the same bytes: keys are sorted, nothing is dated, zlib's level is fixed.
+"""
+
+from __future__ import annotations
+
+import base64
+import dataclasses
+import hashlib
+import json
+import types
+import typing
+import zlib
+from collections.abc import Mapping
+from enum import Enum
+from typing import Any
+
+from ebpfnf.errors import AgentError, Where
+from ebpfnf.model import Bundle
+
+_MAGIC = b"ebpfnf-bundle-1\n"
+_LIMIT = 256 << 20  # bytes of JSON: more is not a bundle but an attack
+
+
+def encode(bundle: Bundle) -> bytes:
+    """The bundle's bytes; its digest is computed here."""
+    return _MAGIC + zlib.compress(_canonical(sealed(bundle)), 6)
+
+
+def sealed(bundle: Bundle) -> Bundle:
+    """The bundle with its digest: sha256 over everything else, in hex."""
+    bare = dataclasses.replace(bundle, digest="")
+    return dataclasses.replace(bundle, digest=hashlib.sha256(_canonical(bare)).hexdigest())
+
+
+def decode(data: bytes) -> Bundle:
+    """The bundle in these bytes; AgentError when they are no bundle, or not the one that its digest names."""
+    if not data.startswith(_MAGIC):
+        raise AgentError("not a bundle", cure="build it with 'ebpfnf build'")
+    try:
+        inflate = zlib.decompressobj()
+        text = inflate.decompress(data[len(_MAGIC) :], _LIMIT)
+        if not inflate.eof:
+            raise ValueError("too large or cut short")
+        bundle: Bundle = _value(Bundle, json.loads(text))
+    except (ValueError, KeyError, TypeError, zlib.error) as error:
+        raise AgentError(f"broken bundle: {error}", cure="build and ship it again") from None
+    if sealed(bundle).digest != bundle.digest:
+        raise AgentError("broken bundle: its digest does not fit its contents", cure="build and ship it again")
+    return bundle
+
+
+def to_json(value: Any) -> Any:
+    """A frozen value of model.py as JSON's types: bytes in base64, None where a value is absent."""
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        return {f.name: to_json(getattr(value, f.name)) for f in dataclasses.fields(value)}
+    if isinstance(value, Enum):
+        return value.value
+    if isinstance(value, bytes):
+        return base64.b64encode(value).decode()
+    if isinstance(value, Mapping):
+        return {str(k): to_json(v) for k, v in value.items()}
+    if isinstance(value, frozenset):
+        return sorted(to_json(v) for v in value)
+    if isinstance(value, list | tuple):
+        return [to_json(v) for v in value]
+    return value
+
+
+def _canonical(bundle: Bundle) -> bytes:
+    return json.dumps(to_json(bundle), sort_keys=True, separators=(",", ":")).encode()
+
+
+def _value(kind: Any, data: Any) -> Any:
+    """`data` as a value of the annotated type `kind`."""
+    origin, arguments = typing.get_origin(kind), typing.get_args(kind)
+    if kind is Any:
+        return data
+    if origin in (types.UnionType, typing.Union):
+        if data is None:
+            return None
+        return _value(next(a for a in arguments if a is not type(None)), data)
+    if dataclasses.is_dataclass(kind) and isinstance(kind, type):
+        if kind is Where and data is None:
+            return None
+        hints = typing.get_type_hints(kind)
+        return kind(**{f.name: _value(hints[f.name], data[f.name]) for f in dataclasses.fields(kind)})
+    if isinstance(kind, type) and issubclass(kind, Enum):
+        return kind(data)
+    if kind is bytes:
+        return base64.b64decode(data, validate=True)
+    if origin is tuple:
+        if arguments[-1] is Ellipsis:
+            return tuple(_value(arguments[0], item) for item in data)
+        if len(arguments) != len(data):
+            raise ValueError(f"a tuple of {len(arguments)}")
+        return tuple(_value(a, item) for a, item in zip(arguments, data, strict=True))
+    if origin is not None and issubclass(origin, Mapping):
+        return {k: _value(arguments[1], v) for k, v in data.items()}
+    if isinstance(kind, type) and not isinstance(data, kind):
+        raise ValueError(f"{kind.__name__} wanted, {type(data).__name__} found")
+    return data
