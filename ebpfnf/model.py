@@ -16,6 +16,36 @@ from ebpfnf.errors import Where
 
 
 @dataclass(frozen=True, slots=True)
+class HeaderField:
+    """A field of the packet (fields.yaml, `header:`)."""
+
+    name: str  # ip.src
+    c: str  # what get_<name> returns
+    type: str  # how a person writes it
+    match: str  # exact | mask | range | no
+    needs: str  # eth | vlan | ip | l4 | tcp
+    write: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class MetadataField:
+    """A field of the record that travels with a packet (fields.yaml, `metadata:`)."""
+
+    name: str  # hash
+    c: str
+    by_parse: bool  # always written; else an mNF on the way must write it
+    doc: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Fields:
+    """fields.yaml: the only list of fields."""
+
+    header: Mapping[str, HeaderField]
+    metadata: Mapping[str, MetadataField]
+
+
+@dataclass(frozen=True, slots=True)
 class ParamSpec:
     """A parameter that an mNF or VNF takes. `type` is a spelling of `tables.types`, or `list[T]`."""
 

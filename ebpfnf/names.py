@@ -1,0 +1,33 @@
+"""What names look like and what is made of them: C identifiers and pin names. The one place of these rules.
+
+mNFs, their nodes, tables, parameters and reasons are `lower_snake`; VNFs, instances, ports, chains and deployments are `lower-kebab`,
+without `_`. So `<instance>-<node>-<table>` reads one way only, from the right. Standard library only.
+"""
+
+from __future__ import annotations
+
+import re
+
+SNAKE = re.compile(r"[a-z](?:[a-z0-9_]{0,30}[a-z0-9])?\Z")
+KEBAB = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,30}[a-z0-9])?\Z")
+RESERVED_INSTANCES = frozenset({"route", "port", "chain"})
+
+
+def is_snake(text: str) -> bool:
+    """Whether `text` names an mNF, node, table, parameter, reason or field."""
+    return bool(SNAKE.match(text)) and "__" not in text
+
+
+def is_kebab(text: str) -> bool:
+    """Whether `text` names a VNF, instance, port, chain or deployment."""
+    return bool(KEBAB.match(text))
+
+
+def c_identifier(stage: str) -> str:
+    """`edge-2.acl_5t` as a C identifier, s_edge_2__acl_5t: `-` becomes `_`, `.` becomes `__`, which no name holds."""
+    return "s_" + stage.replace("-", "_").replace(".", "__")
+
+
+def pin_name(table: str) -> str:
+    """`edge.acl.rules` as the name of a pin, edge-acl-rules: bpffs refuses dots."""
+    return table.replace(".", "-")
