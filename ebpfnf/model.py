@@ -188,6 +188,27 @@ class Expectation:
 
 
 @dataclass(frozen=True, slots=True)
+class TestbedPort:
+    """What surrounds a port in `ebpfnf test`, in `replay` and in the lab."""
+
+    addresses: tuple[str, ...] = ()  # of the host, with prefix length: 192.0.2.1/24
+    routes: tuple[tuple[str, str], ...] = ()  # (prefix, address of the next hop)
+    neighbours: Mapping[str, str] = field(default_factory=dict)  # address -> MAC
+    where: Where | None = None
+
+    __test__ = False  # pytest: no test class
+
+
+@dataclass(frozen=True, slots=True)
+class Testbed:
+    """The surroundings that `testbed:` gives to ports, by port name; a port that isn't named has none."""
+
+    ports: Mapping[str, TestbedPort] = field(default_factory=dict)
+
+    __test__ = False
+
+
+@dataclass(frozen=True, slots=True)
 class Deployment:
     """One chain.yaml, with the templates and manifests that it uses."""
 
@@ -198,6 +219,7 @@ class Deployment:
     expect: tuple[Expectation, ...] = ()
     granularity: str = "chain"  # mnf | vnf | chain
     file: str = ""
+    testbed: Testbed = field(default_factory=Testbed)
 
 
 # ---------------------------------------------------------------- the graph
@@ -226,7 +248,7 @@ class Position:
 
 @dataclass(frozen=True, slots=True)
 class Link:
-    """`source` by `outcome` goes to `target`, a position's index, or EXIT: the chain's `then`."""
+    """`source` by `outcome` goes to `target`, a position's index, or one of EXIT, DROPPED, PASSED."""
 
     source: int
     outcome: str  # NEXT or a declared outcome
@@ -234,7 +256,9 @@ class Link:
     default: bool = False  # no link was written: the manifest's default was taken
 
 
-EXIT = -1
+EXIT = -1  # the chain's `then`
+DROPPED = -2  # an outcome's default
+PASSED = -3
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,6 +10,18 @@ import re
 
 SNAKE = re.compile(r"[a-z](?:[a-z0-9_]{0,30}[a-z0-9])?\Z")
 KEBAB = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,30}[a-z0-9])?\Z")
+INTERFACE = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.@-]{0,14}\Z")
+
+SNAKE_WANTED = "a lower_snake name: a-z, 0-9 and single '_', a letter first, at most 32 characters"
+KEBAB_WANTED = "a lower-kebab name: a-z, 0-9 and '-', at most 32 characters"
+INTERFACE_WANTED = "an interface: letters, digits and '_.@-', at most 15 characters"
+
+# Words of C, and what clang predefines in its GNU mode: a field of a struct can't be called so.
+C_WORDS = frozenset(
+    "asm auto bool break case char const continue default do double else enum extern float for goto if inline int linux long register "
+    "restrict return short signed sizeof static struct switch typedef typeof union unix unsigned void volatile while".split()
+)
+
 RESERVED_INSTANCES = frozenset({"route", "port", "chain"})
 
 
