@@ -1,0 +1,34 @@
+"""Which positions are fused into one program. The generator takes any segmentation; these are the ones that an operator names."""
+
+from __future__ import annotations
+
+from itertools import groupby
+
+from ebpfnf.errors import GenerateError
+from ebpfnf.model import Graph, Position, Segments
+
+MAX_TAIL_CALLS = 32  # 33 by the kernel's count, one of which is the root's
+
+
+def segment(graph: Graph, granularity: str) -> Segments:
+    """`chain`: one program in all; `vnf`: one for each VNF of a chain; `mnf`: one for each position.
+
+    GenerateError when a packet could need more tail calls than the kernel allows.
+    """
+    if granularity == "chain":
+        return Segments((tuple(p.index for p in graph.positions),))
+
+    def vnf(position: Position) -> tuple[str, int]:
+        return position.chain, position.vnf_index
+
+    groups = [tuple(p.index for p in members) for _, members in groupby(graph.positions, key=vnf)]
+    if granularity == "mnf":
+        groups = [(index,) for group in groups for index in group]
+    segments = Segments(((), *groups))
+    for chain in graph.deployment.chains:
+        inside = {p.index for p in graph.positions if p.chain == chain.name}
+        calls = sum(1 for group in groups if inside & set(group))
+        if calls > MAX_TAIL_CALLS:
+            cure = "use granularity: chain or vnf"
+            raise GenerateError(f"chain '{chain.name}' needs {calls} tail calls, the kernel allows {MAX_TAIL_CALLS}", chain.where, cure)
+    return segments

@@ -1,0 +1,97 @@
+/* The packet as a body sees it, and how its record crosses from one program to the next. */
+#ifndef EBPFNF_PACKET_H
+#define EBPFNF_PACKET_H
+
+/* What the agent measured on this host (const map; ConstLayout in model.py names the offsets). */
+struct host {
+	u32 cpu_mask;
+	u32 flags;
+	u64 tick_ns;
+	struct {
+		u32 ifindex;
+		u32 mtu;
+	} ports[16];
+};
+
+#define HOST ((const struct host *)MAP_VALUE(MAP_const))
+#define HOST_RECORDS 1u		/* write the exit record: private copies only */
+#define HOST_VIRTUAL_CLOCK 2u	/* take the time from the slot, not from the kernel */
+
+struct exit_record {
+	u32 action;
+	u32 counter;
+	u32 port;
+	u32 position;		/* index + 1; 0: the framework itself */
+	u64 mark;
+};
+
+/* One CPU's own memory. XDP runs with bottom halves off and is never nested, so nobody else writes here. */
+struct slot {
+	struct exit_record exit;
+	u64 clock;
+	u64 next;		/* the position at which the next segment begins */
+	u64 record[RECORD_WORDS];
+	u64 counts[COUNTERS];
+	u64 scratch[SCRATCH_WORDS];
+};
+
+struct pkt {
+	struct xdp_md *ctx;
+	struct slot *slot;
+	/* From here on the record travels from segment to segment. */
+	u64 now;
+	struct flow flow;
+	u32 csum_l3;		/* one's complement sums of what setters changed, for the exit */
+	u32 csum_l4;
+	struct md m;
+};
+
+#define RECORD_OF(pkt) ((void *)&(pkt)->now)
+#define RECORD_SIZE (sizeof(struct pkt) - offsetof(struct pkt, now))
+
+_Static_assert(RECORD_SIZE == 8 * RECORD_WORDS, "the slot must hold the record");
+_Static_assert(sizeof(struct slot) <= SLOT_SIZE, "the slot must fit");
+
+inline_always struct slot *slot_here(void)
+{
+	u64 cpu = bpf_get_smp_processor_id() & HOST->cpu_mask;
+
+	return MAP_VALUE(MAP_meta) + cpu * SLOT_SIZE;
+}
+
+inline_always void record_save(struct pkt *pkt)
+{
+	__builtin_memcpy(pkt->slot->record, RECORD_OF(pkt), RECORD_SIZE);
+}
+
+/* After the barrier the verifier no longer knows which way the record came about, so ways that differ only in that are checked once. */
+inline_always void record_load(struct pkt *pkt)
+{
+	memory_barrier();
+	__builtin_memcpy(RECORD_OF(pkt), pkt->slot->record, RECORD_SIZE);
+}
+
+inline_always u64 clock_now(const struct slot *slot)
+{
+	if (HOST->flags & HOST_VIRTUAL_CLOCK)
+		return slot->clock;
+	return bpf_jiffies64() * HOST->tick_ns;
+}
+
+/* The bytes at an offset, or 0 where the frame ends before them. Offsets come from metadata: bound them for the verifier. */
+inline_always void *bytes_at(const struct pkt *pkt, u64 offset, u64 size)
+{
+	void *data = (void *)(long)pkt->ctx->data;
+	void *end = (void *)(long)pkt->ctx->data_end;
+	void *bytes;
+
+	as_checked(offset);
+	if (offset > 0x7fff)
+		return 0;
+	bytes = data + offset;
+	if (bytes + size > end)
+		return 0;
+	return bytes;
+}
+
+#endif
