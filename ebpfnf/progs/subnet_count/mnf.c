@@ -1,0 +1,11 @@
+/* Counts a packet for the subnet at our end: where it goes to on the way in, where it comes from on the way out. */
+
+MNF(struct pkt *pkt)
+{
+	const struct ip_addr *ours = pkt->m.dir == FORWARD ? &pkt->flow.daddr : &pkt->flow.saddr;
+	u32 *subnet = subnets_lookup(ours);
+
+	if (subnet)
+		counts_add(*subnet, &(struct counts_value){ .packets = 1, .bytes = get_pkt_len(pkt) });
+	return NEXT;
+}
