@@ -68,6 +68,11 @@ def to_json(value: Any) -> Any:
     return value
 
 
+def from_json(kind: Any, data: Any) -> Any:
+    """The inverse of `to_json`: the value of type `kind`; ValueError, KeyError or TypeError where `data` is none."""
+    return _value(kind, data)
+
+
 def _canonical(bundle: Bundle) -> bytes:
     return json.dumps(to_json(bundle), sort_keys=True, separators=(",", ":")).encode()
 

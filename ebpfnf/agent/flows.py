@@ -1,0 +1,64 @@
+"""How many packets entered each stage: not counted, but derived from what ended before it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from ebpfnf.agent.manifest import Manifest
+from ebpfnf.agent.seen import Generation, Totals
+
+_ENDS = frozenset({"drop", "pass", "tx", "redirect", "fault"})
+
+
+def totals(generation: Generation) -> Totals:
+    """A generation's sums by name."""
+    if generation.manifest is None:
+        return Totals()
+    counters: dict[str, int] = {}
+    for counter in generation.manifest.counters:
+        counters[counter.name] = counters.get(counter.name, 0) + generation.counts[counter.index]
+    return Totals(counters, stage_inputs(generation.manifest, generation.counts))
+
+
+def stage_inputs(manifest: Manifest, counts: Sequence[int]) -> dict[str, int]:
+    """Packets that entered each stage, by its id, summed over the places where it stands."""
+    inputs = position_inputs(manifest, counts)
+    stages = {str(stage["id"]): 0 for stage in manifest.stages}
+    for position in manifest.positions:
+        stages[str(position["stage"])] = stages.get(str(position["stage"]), 0) + inputs[int(position["index"])]
+    return stages
+
+
+def position_inputs(manifest: Manifest, counts: Sequence[int]) -> dict[int, int]:
+    """Packets that entered each position.
+
+    What enters either ends there or leaves by an outcome, and both are counted; the rest leaves by NEXT. Counters are read
+    while packets run, so a difference may come out a few below nothing: it is nothing.
+    """
+    ended: dict[int, int] = {}
+    left: dict[tuple[int, str], int] = {}
+    entered: dict[str, int] = {}
+    for counter in manifest.counters:
+        count = counts[counter.index]
+        if counter.kind == "entered":
+            entered[counter.chain] = entered.get(counter.chain, 0) + count
+        elif counter.kind == "outcome":
+            way = (counter.position, counter.name.rsplit(".", 1)[-1])
+            left[way] = left.get(way, 0) + count
+        elif counter.kind in _ENDS and counter.position >= 0:
+            ended[counter.position] = ended.get(counter.position, 0) + count
+    targets = {int(link["target"]) for link in manifest.links}
+    inputs = {int(position["index"]): 0 for position in manifest.positions}
+    seen_chains: set[str] = set()
+    for position in sorted(manifest.positions, key=lambda p: int(p["index"])):
+        index, chain = int(position["index"]), str(position["chain"])
+        if index not in targets and chain not in seen_chains:
+            seen_chains.add(chain)
+            inputs[index] += entered.get(chain, 0)
+        by_outcome = sum(count for (source, _), count in left.items() if source == index)
+        straight = max(0, inputs[index] - ended.get(index, 0) - by_outcome)
+        for link in manifest.links:
+            if int(link["source"]) == index and int(link["target"]) in inputs:
+                outcome = str(link["outcome"])
+                inputs[int(link["target"])] += straight if outcome == "NEXT" else left.get((index, outcome), 0)
+    return inputs

@@ -1,0 +1,87 @@
+"""What a writer leaves beside the kernel: the lock of a deployment, and a note of what it is about to do.
+
+Neither is believed when it contradicts the pins: the note only tells the next writer that one was cut off.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import json
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from ebpfnf.agent import failpoints
+from ebpfnf.errors import AgentError, Busy, PrivilegeError
+
+
+def folder() -> Path:
+    """Where locks and journals are; gone after a reboot, as the pins are."""
+    return Path(os.environ.get("EBPFNF_RUN", "/run/ebpfnf"))
+
+
+@contextlib.contextmanager
+def locked(deployment: str) -> Iterator[None]:
+    """Hold the deployment's lock; Busy names the process that holds it."""
+    try:
+        folder().mkdir(mode=0o700, parents=True, exist_ok=True)
+        fd = os.open(folder() / f"{deployment}.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    except PermissionError:
+        raise PrivilegeError(f"no right to write {folder()}", cure="run as root") from None
+    except OSError as error:
+        raise AgentError(f"can't lock deployment '{deployment}': {error.strerror}", cure=f"make {folder()} writable") from None
+    try:
+        try:
+            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            holder = os.pread(fd, 32, 0).decode(errors="replace").strip() or "unknown"
+            raise Busy(f"deployment '{deployment}' is being changed by process {holder}", cure="wait until it is done") from None
+        # Who holds it is only for the message above: on a full disk the lock holds all the same.
+        with contextlib.suppress(OSError):
+            os.ftruncate(fd, 0)
+            os.pwrite(fd, f"{os.getpid()}\n".encode(), 0)
+        yield
+    finally:
+        os.close(fd)
+
+
+def read(deployment: str) -> dict[str, Any] | None:
+    """The note of a writer that was cut off; None when there is none that can be read."""
+    try:
+        note = json.loads((folder() / f"{deployment}.journal").read_bytes())
+    except (OSError, ValueError):
+        return None
+    return note if isinstance(note, dict) else None
+
+
+def write(deployment: str, note: dict[str, Any]) -> None:
+    """Leave the note, whole or not at all."""
+    path, temporary = folder() / f"{deployment}.journal", folder() / f"{deployment}.journal.tmp"
+    try:
+        with open(temporary, "wb") as file:
+            file.write(json.dumps(note, sort_keys=True).encode())
+            file.flush()
+            os.fsync(file.fileno())
+        os.rename(temporary, path)
+        _sync_folder()
+    except OSError as error:
+        raise AgentError(f"can't write the journal: {error.strerror}", cure=f"free some space for {folder()}") from None
+    failpoints.hit("journal-written")
+
+
+def remove(deployment: str) -> None:
+    """All is done: the note goes."""
+    for suffix in (".journal", ".journal.tmp"):
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(folder() / (deployment + suffix))
+    failpoints.hit("journal-gone")
+
+
+def _sync_folder() -> None:
+    fd = os.open(folder(), os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(fd)
+    finally:
+        os.close(fd)

@@ -1,0 +1,197 @@
+"""From what runs to what is wanted: pure functions that give a list of actions, or say why not.
+
+All that can fail comes before the flip; what follows it only attaches, waits and tidies. A plan is empty when there is nothing to do.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+from ebpfnf.agent.netlink import Interface
+from ebpfnf.agent.seen import Observed, PortSeen
+from ebpfnf.errors import AgentError
+from ebpfnf.model import Bundle, Port, Scope
+
+RETIRED = "retired"  # the pin under state/ that keeps the sums of generations that are gone
+VETH_MTU = 3498  # the largest for native XDP without frags: a page less headroom and skb_shared_info
+
+
+@dataclass(frozen=True, slots=True)
+class Action:
+    """One step: `verb` to `what`, and how it is taken back while nothing is committed."""
+
+    verb: str  # load fill check pin flip attach replace detach grace retire sweep remove
+    what: str
+    detail: str = ""
+    undo: str = ""
+
+    def __str__(self) -> str:
+        return f"{self.verb} {self.what}" + (f": {self.detail}" if self.detail else "")
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """What a deploy does with entries that were changed live (docs/reference/semantics.md, 18)."""
+
+    keep_entries: bool = False
+    discard_entries: bool = False
+
+
+def plan(bundle: Bundle, seen: Observed, options: Options | None = None) -> tuple[Action, ...]:
+    """What makes `bundle` run here; AgentError when this host must not do it."""
+    options = options or Options()
+    for port in bundle.ports:
+        _refuse_port(port, seen)
+    _refuse_edits(seen, options)
+    running = seen.running
+    if running and running.manifest and running.manifest.digest == bundle.digest and not (seen.edited and options.discard_entries):
+        wanted = {spec.pin for spec in bundle.maps if spec.scope is Scope.STATE}
+        previous = seen.previous
+        keep = {seen.live, previous.number if previous else 0}
+        return (*_ports(bundle.ports, seen), *_tidy(seen, keep, wanted))
+    if running:
+        _refuse_numbers(bundle.ports, seen)
+    return _fresh(bundle, seen, options)
+
+
+def plan_rollback(seen: Observed) -> tuple[Action, ...]:
+    """Back to the generation before; what is live now goes, so that a second rollback has nowhere to go."""
+    previous = seen.previous
+    if previous is None or previous.manifest is None:
+        raise AgentError(f"deployment '{seen.deployment}' has no earlier generation here", cure="deploy the chain that is wanted")
+    for port in previous.manifest.ports:
+        _refuse_port(port, seen)
+    _refuse_numbers(previous.manifest.ports, seen)
+    flip = Action("flip", str(previous.number), f"root[0] from generation {seen.live}", f"flip back to {seen.live}")
+    ports = _ports(previous.manifest.ports, seen)
+    tidy = _tidy(seen, {previous.number}, set(previous.manifest.state))
+    return (flip, *ports, Action("grace", str(seen.live), "until its last packet is through"), *tidy)
+
+
+def plan_reconcile(seen: Observed) -> tuple[Action, ...]:
+    """Attach again what has lost its link."""
+    running = seen.running
+    if running is None or running.manifest is None:
+        raise AgentError(f"deployment '{seen.deployment}' does not run here", cure="deploy it")
+    for port in running.manifest.ports:
+        _refuse_port(port, seen)
+    return _ports(running.manifest.ports, seen)
+
+
+def plan_undeploy(seen: Observed) -> tuple[Action, ...]:
+    """Links first, so that no packet meets a root without a chain; then every pin."""
+    if not seen.exists:
+        return ()
+    detach = tuple(Action("detach", port.name, "its traffic goes to the kernel again") for port in seen.ports)
+    return (*detach, Action("remove", seen.deployment, "all pins, state included"))
+
+
+def in_place(port: Port, seen: Observed) -> bool:
+    """Whether the port's link is on its interface, with the right root program."""
+    pins, interface = _pins(port.name, seen), seen.interfaces.get(port.interface)
+    return bool(interface and _attached(pins, interface) and pins.number == port.number and pins.on_fault == port.on_fault)
+
+
+def _fresh(bundle: Bundle, seen: Observed, options: Options) -> tuple[Action, ...]:
+    number, live = seen.next_number, seen.live
+    state = {spec.pin for spec in bundle.maps if spec.scope is Scope.STATE}
+    kept = sorted(state & set(seen.state))
+    words = f"{len(bundle.programs)} programs, {len(bundle.maps)} maps{_state_words(kept, state)}"
+    actions = [Action("load", str(number), words, "unload")]
+    filled = [table for table in bundle.tables if table.filled_by == "operator"]
+    if filled:
+        words = f"{len(filled)} tables, {sum(len(table.entries) for table in filled)} entries"
+        if seen.edited and options.keep_entries:
+            words += ", live entries kept in " + ", ".join(sorted(seen.edited))
+        actions.append(Action("fill", str(number), words))
+    actions.append(Action("check", str(number), "runs a frame through the new entry"))
+    actions.append(Action("pin", str(number), bundle.digest[:12], "remove its pins"))
+    from_words = f"from generation {live}" if live else "the first"
+    undo = f"flip back to {live}" if live else "clear root[0]"
+    actions.append(Action("flip", str(number), f"root[0], {from_words}", undo))
+    actions += _ports(bundle.ports, seen)
+    keep = {number, live}
+    if live:
+        actions.append(Action("grace", str(live), "until its last packet is through"))
+    return (*actions, *_tidy(seen, keep, state))
+
+
+def _state_words(kept: Iterable[str], state: set[str]) -> str:
+    return f"; keeps {', '.join(kept)}" if kept else f"; {len(state)} new state tables" if state else ""
+
+
+def _ports(ports: tuple[Port, ...], seen: Observed) -> tuple[Action, ...]:
+    """Links that are missing, on another interface or with another root program; then those nobody wants any more."""
+    actions: list[Action] = []
+    for port in ports:
+        pins, interface = _pins(port.name, seen), seen.interfaces[port.interface]
+        if in_place(port, seen):
+            continue
+        words = f"{port.interface} (ifindex {interface.ifindex}), port {port.number}"
+        if _attached(pins, interface):
+            actions.append(Action("replace", port.name, f"{words}, on_fault {port.on_fault}", "put the old root program back"))
+            continue
+        if pins.ifindex:
+            actions.append(Action("detach", port.name, f"from ifindex {pins.ifindex}"))
+        actions.append(Action("attach", port.name, words, "detach"))
+    wanted = {port.name for port in ports}
+    return (*actions, *(Action("detach", p.name, "no port of this deployment any more") for p in seen.ports if p.name not in wanted))
+
+
+def _tidy(seen: Observed, keep: set[int], state: set[str]) -> tuple[Action, ...]:
+    """Generations that neither run nor are the way back, state that no kept generation uses, what a cut-off writer left."""
+    actions = [Action("sweep", name, "left by a writer that was cut off") for name in seen.leftovers]
+    for generation in seen.generations:
+        if generation.number in keep:
+            if generation.manifest:
+                state = state | set(generation.manifest.state)
+        else:
+            actions.append(Action("retire", str(generation.number), "its counts are kept" if generation.complete else "incomplete"))
+    actions += [Action("sweep", f"state/{name}", "used by no generation") for name in seen.state if name not in state | {RETIRED}]
+    return tuple(actions)
+
+
+def _pins(name: str, seen: Observed) -> PortSeen:
+    return next((port for port in seen.ports if port.name == name), PortSeen(name))
+
+
+def _attached(pins: PortSeen, interface: Interface) -> bool:
+    return bool(pins.program) and pins.ifindex == interface.ifindex and pins.program == interface.program
+
+
+def _refuse_port(port: Port, seen: Observed) -> None:
+    interface = seen.interfaces.get(port.interface)
+    if interface is None:
+        raise AgentError(f"port '{port.name}': this host has no interface '{port.interface}'{_have(seen.interfaces)}", port.where,
+                         "name one that exists, or make it")  # fmt: skip
+    if interface.program in seen.owners:
+        raise AgentError(f"port '{port.name}': interface '{port.interface}' belongs to {seen.owners[interface.program]}", port.where,
+                         "take that off the interface first")  # fmt: skip
+    if interface.kind == "veth" and interface.mtu > VETH_MTU:
+        raise AgentError(f"port '{port.name}': mtu {interface.mtu} of veth '{port.interface}' is too large for XDP: at most {VETH_MTU}",
+                         port.where, f"ip link set {port.interface} mtu {VETH_MTU}")  # fmt: skip
+
+
+def _have(interfaces: Mapping[str, Interface]) -> str:
+    names = sorted(name for name in interfaces if name != "lo")
+    return f" (it has {', '.join(names[:8])}{', ...' if len(names) > 8 else ''})" if names else ""
+
+
+def _refuse_numbers(ports: tuple[Port, ...], seen: Observed) -> None:
+    """A root program says its number to whichever generation is live: two numberings at once would mix up ports."""
+    for port in ports:
+        pins = _pins(port.name, seen)
+        if pins.ifindex and pins.number and pins.number != port.number:
+            raise AgentError(f"port '{port.name}' would change its number from {pins.number} to {port.number} under traffic", port.where,
+                             "add new ports at the end of 'ports:' and keep the order of the others, or undeploy first")  # fmt: skip
+
+
+def _refuse_edits(seen: Observed, options: Options) -> None:
+    if options.keep_entries and options.discard_entries:
+        raise AgentError("entries can't be both kept and discarded", cure="choose --keep-entries or --discard-entries")
+    if seen.edited and not options.keep_entries and not options.discard_entries:
+        table, words = min(seen.edited.items())
+        more = f", and {len(seen.edited) - 1} more tables" if len(seen.edited) > 1 else ""
+        cure = "--keep-entries or --discard-entries says what shall become of that"
+        raise AgentError(f"table '{table}' was changed live: {words}{more}", cure=cure)
