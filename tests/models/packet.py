@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-from tests.models.parse import HAVE_ICMP, HAVE_IP, HAVE_L4, HAVE_TCP, HAVE_UDP, HAVE_VLAN, Parsed
+from tests.models.parse import HAVE_ICMP, HAVE_IP, HAVE_L4, HAVE_TCP, HAVE_VLAN, Parsed
 
 MASK64 = (1 << 64) - 1
+_MIX = (0xBF58476D1CE4E5B9, 0x94D049BB133111EB, 0x9E3779B97F4A7C15, 0xBF58476D1CE4E5B9)
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,6 +26,16 @@ class Flow:
     def reverse(self) -> Flow:
         """The flow of the answers."""
         return Flow(self.daddr, self.saddr, self.dport, self.sport, self.proto)
+
+    def hash(self) -> int:
+        """flow_hash: multiply and xor-shift over the words of the addresses and one of ports and protocol, as they stand in memory."""
+        words = [int.from_bytes(half, sys.byteorder) for a in (self.saddr, self.daddr) for half in (a[:8], a[8:])]
+        sport, dport = (int.from_bytes(port.to_bytes(2, "big"), sys.byteorder) for port in (self.sport, self.dport))
+        words.append(sport << 32 | dport << 16 | self.proto)
+        h = words[0] * 0x9E3779B97F4A7C15 & MASK64
+        for word, factor in zip(words[1:], _MIX, strict=True):
+            h = (h ^ h >> 29 ^ word) * factor & MASK64
+        return (h ^ h >> 32) >> 8 & 0xFFFFFFFF
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +60,7 @@ class Packet:
     now: int = 0
     fib: Callable[[bytes, int], Hop | str] = field(default=lambda _address, _length: FIB_KERNEL)
     original: bytes = b""
+    touched: set[str] = field(default_factory=set)  # layers that a setter wrote: ip (IPv4's header), l4 (what its checksum covers)
 
     def __post_init__(self) -> None:
         self.original = bytes(self.data)
@@ -126,16 +139,20 @@ class Packet:
         return raw if mac else int.from_bytes(raw, "big")
 
     def set(self, name: str, value: Any) -> None:
-        """Write a field; without effect where it isn't there. Its checksums are mended by `finish`."""
+        """Write a field; without effect where it isn't there, or on an address of the other IP version. `finish` mends checksums."""
+        place, p = self._place(name), self.parsed
         if name == "ip.dscp":
-            self._write_dscp(value)
-            return
-        place = self._place(name)
-        if place is None:
+            place = (p.l3, 2) if p.have & HAVE_IP else None
+            value = int.from_bytes(self.data[p.l3 : p.l3 + 2], "big") & (0xFF03 if self.v4 else 0xF03F) | value << (2 if self.v4 else 6)
+        if place is None or (name in ("ip.src", "ip.dst") and (value[:12] == bytes(10) + b"\xff\xff") != self.v4):
             return
         if isinstance(value, int):
             value = value.to_bytes(place[1], "big")
         self.data[place[0] : sum(place)] = value[-place[1] :]
+        if name.startswith("ip.") and self.v4:
+            self.touched.add("ip")
+        if name in ("ip.src", "ip.dst", "l4.sport", "l4.dport"):
+            self.touched.add("l4")
 
     def _traffic_class(self) -> int:
         p = self.parsed
@@ -144,17 +161,6 @@ class Packet:
         if self.v4:
             return self.data[p.l3 + 1]
         return int.from_bytes(self.data[p.l3 : p.l3 + 2], "big") >> 4 & 0xFF
-
-    def _write_dscp(self, value: int) -> None:
-        p = self.parsed
-        if not p.have & HAVE_IP:
-            return
-        both = value << 2 | self._traffic_class() & 3
-        if self.v4:
-            self.data[p.l3 + 1] = both
-            return
-        first = self.data[p.l3] & 0xF0 | both >> 4
-        self.data[p.l3 : p.l3 + 2] = bytes([first, (both & 0xF) << 4 | self.data[p.l3 + 1] & 0xF])
 
     # ------------------------------------------------------------ checksums
 
@@ -169,26 +175,21 @@ class Packet:
     def finish(self) -> bytes:
         """The bytes that leave: checksums follow what changed (RFC 1624), so a wrong one stays as wrong as it came."""
         data, p = bytearray(self.data), self.parsed
-        if not p.have & HAVE_IP:
-            return bytes(data)
-        if self.v4:
+        if "ip" in self.touched:
             _mend(data, p.l3 + 10, self.original[p.l3 : p.l3 + 20], data[p.l3 : p.l3 + 20])
-        addresses = slice(p.l3 + 12, p.l3 + 20) if self.v4 else slice(p.l3 + 8, p.l3 + 40)
-        covered = [addresses]
+        at = {6: 16, 17: 6, 58: 2}.get(p.proto, 0)
+        if "l4" not in self.touched or not p.have & (HAVE_L4 | HAVE_ICMP) or not at:
+            return bytes(data)
+        at += p.l4
+        if p.proto == 17 and data[at : at + 2] == b"\0\0":
+            return bytes(data)  # the sender made none (RFC 768, RFC 6935)
+        covered = [slice(p.l3 + 12, p.l3 + 20) if self.v4 else slice(p.l3 + 8, p.l3 + 40)]
         if p.have & HAVE_L4:
             covered.append(slice(p.l4, p.l4 + 4))
         before, after = (b"".join(bytes(x[part]) for part in covered) for x in (self.original, data))
-        if p.have & HAVE_TCP:
-            _mend(data, p.l4 + 16, before, after)
-        elif p.have & HAVE_UDP:
-            udp = p.l4 + 6
-            if data[udp : udp + 2] != b"\0\0" or not self.v4:
-                changed = before != after
-                _mend(data, udp, before, after)
-                if changed and data[udp : udp + 2] == b"\0\0":
-                    data[udp : udp + 2] = b"\xff\xff"
-        elif p.have & HAVE_ICMP and p.proto == 58:
-            _mend(data, p.l4 + 2, before, after)
+        _mend(data, at, before, after)
+        if p.proto == 17 and data[at : at + 2] == b"\0\0":
+            data[at : at + 2] = b"\xff\xff"
         return bytes(data)
 
 
@@ -201,15 +202,9 @@ def ones_sum(data: bytes | bytearray) -> int:
 
 
 def _mend(data: bytearray, at: int, before: bytes | bytearray, after: bytes | bytearray) -> None:
-    """RFC 1624, equation 3: HC' = ~(~HC + ~m + m'), over the words that changed; HC is where `data` says `at`."""
+    """RFC 1624, equation 3: HC' = ~(~HC + ~m + m'), over the words that changed; HC is where `data` says `at`. Never 0xffff."""
     total = ~int.from_bytes(data[at : at + 2], "big") & 0xFFFF
-    changed = False
     for i in range(0, len(before), 2):
         old, new = (int.from_bytes(x[i : i + 2], "big") for x in (before, after))
-        if old != new:
-            total += (~old & 0xFFFF) + new
-            changed = True
-    while total >> 16:
-        total = (total & 0xFFFF) + (total >> 16)
-    if changed:
-        data[at : at + 2] = (~total & 0xFFFF).to_bytes(2, "big")
+        total += new - old
+    data[at : at + 2] = (0xFFFF - ((total - 1) % 0xFFFF + 1)).to_bytes(2, "big")

@@ -113,7 +113,7 @@ def _l4(frame: bytes, base: Parsed, at: int, end: int) -> Parsed:
         if length < 8 or at + length > end:
             raise Unparsable("malformed")
         return replace(base, have=have | HAVE_L4 | HAVE_UDP, pl=at + 8, pl_len=length - 8)
-    if base.proto in (ICMP, ICMPV6):
+    if (base.proto, base.ip_version) in ((ICMP, 4), (ICMPV6, 6)):
         _need(frame, at + 8, end)
         if base.proto == ICMPV6 and frame[at] in NEIGHBOUR_DISCOVERY:
             have |= HAVE_ND

@@ -23,6 +23,12 @@ inline_always void csum_replace(u32 *sum, u16 old, u16 new)
 	*sum += new;
 }
 
+inline_always u16 csum_fold(u32 sum)
+{
+	sum = (sum & 0xffff) + (sum >> 16);
+	return (sum & 0xffff) + (sum >> 16);
+}
+
 /* ---- Ethernet and VLAN */
 
 inline_always struct mac_addr mac_at(const struct pkt *pkt, u64 offset)
@@ -76,6 +82,29 @@ inline_always u16 get_ip_len(const struct pkt *pkt)
 inline_always u16 get_ip_csum(const struct pkt *pkt)
 {
 	return pkt->m.ip_version == 4 ? half_at(pkt, pkt->m.l3 + 10) : 0;
+}
+
+/* Adds up the header as it came: what setters changed since is taken off again, as they left the checksum alone. */
+inline_always u32 ip_checksum_ok(const struct pkt *pkt)
+{
+	u16 *fixed = bytes_at(pkt, pkt->m.l3, 20);
+	u32 sum = (u16)~csum_fold(pkt->csum_l3);
+	u64 size;
+
+	if (pkt->m.ip_version != 4 || !fixed)
+		return 1;
+	for (u32 i = 0; i < 10; i++)
+		sum += fixed[i];
+	size = (*(u8 *)fixed & 15) * 4;
+	for (u64 at = 20; at < 60; at += 4) {
+		u16 *option = bytes_at(pkt, pkt->m.l3 + at, 4);
+
+		if (at >= size || !option)
+			break;
+		sum += option[0];
+		sum += option[1];
+	}
+	return csum_fold(sum) == 0xffff;
 }
 
 inline_always u8 get_ip_dscp(const struct pkt *pkt)
