@@ -1,0 +1,10 @@
+"""All campaigns, as a table."""
+
+from __future__ import annotations
+
+from tests.long import lab
+from tests.long.campaign import Campaign
+
+CAMPAIGNS: tuple[Campaign, ...] = (
+    Campaign("lab-crash", "a lab killed at any moment of being built is removed whole", lab.crashes, root=True),
+)
