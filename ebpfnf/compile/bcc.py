@@ -1,0 +1,82 @@
+"""The only place that imports bcc, and the flags that it is called with."""
+
+from __future__ import annotations
+
+import importlib.util
+import sysconfig
+from pathlib import Path
+
+from ebpfnf.errors import EbpfnfError
+
+INSTALL = "apt-get install python3-bpfcc, and a venv made with --system-site-packages; the 'bcc' of PyPI is another project"
+
+_REFUSED = (  # warnings that are always a mistake in a body, or compile to something that the verifier then refuses obscurely
+    "implicit-function-declaration",
+    "implicit-int",
+    "incompatible-pointer-types",
+    "int-conversion",
+    "return-type",
+    "uninitialized",
+    "sometimes-uninitialized",
+    "shift-count-overflow",
+    "division-by-zero",
+    "vla",
+)
+FLAGS = (
+    # bcc optimises for the host's processor first: without these a loop becomes twenty times the instructions
+    "-fno-vectorize",
+    "-fno-slp-vectorize",
+    "-fno-unroll-loops",
+    "-fno-builtin-bcmp",
+    # arm64's char is unsigned: the same source shall be the same program everywhere
+    "-fsigned-char",
+    # paths in the line information are those of #include, wherever the build ran
+    "-fdebug-compilation-dir=.",
+    "-iquote.",
+    *(f"-Werror={name}" for name in _REFUSED),
+    "-ferror-limit=20",
+    "-fno-caret-diagnostics",
+    "-fno-color-diagnostics",
+)
+
+
+class Missing(Exception):
+    """Why bcc can't be used."""
+
+
+def missing(why: str) -> EbpfnfError:
+    """The error that a user sees."""
+    return EbpfnfError(f"the compiler bcc is missing: {why}", cure=INSTALL)
+
+
+def version() -> str:
+    """The installed bcc's version, without importing it: that would load all of LLVM into this process."""
+    spec = importlib.util.find_spec("bcc")
+    if spec is None or not spec.submodule_search_locations:
+        raise missing("no module 'bcc'")
+    folder = Path(spec.submodule_search_locations[0])
+    if not (folder / "libbcc.py").is_file():
+        raise missing(f"'{folder}' is not the BPF compiler collection")
+    try:
+        return (folder / "version.py").read_text(encoding="utf-8").strip()
+    except OSError:
+        return "unknown"
+
+
+def include_flags() -> tuple[str, ...]:
+    """Where the user-space kernel headers (linux-libc-dev) are."""
+    multiarch = sysconfig.get_config_var("MULTIARCH")
+    return ("-isystem/usr/include", *((f"-isystem/usr/include/{multiarch}",) if multiarch else ()))
+
+
+def functions(text: str) -> dict[str, bytes]:
+    """Compile in this process, which LLVM may end: instructions of every exported function, by name. Missing when there is no bcc."""
+    try:
+        import bcc
+    except (ImportError, OSError) as error:
+        raise Missing(str(error)) from None
+    if not hasattr(bcc, "BPF"):
+        raise Missing(f"'{getattr(bcc, '__file__', 'bcc')}' is another project")
+    module = bcc.BPF(text=text.encode(), cflags=[*include_flags(), *FLAGS])
+    names = (bcc.lib.bpf_function_name(module.module, i).decode() for i in range(bcc.lib.bpf_num_functions(module.module)))
+    return {name: bytes(module.dump_func(name)) for name in names}

@@ -1,0 +1,54 @@
+"""Instructions as bcc leaves them: where maps are meant, and what silently went wrong."""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+SIZE = 8
+_LD_IMM64 = 0x18
+_CALL = 0x85
+_CALL_REGISTER = 0x8D
+_MAP_SOURCES = (1, 2)  # a map's descriptor, a map's value
+_ADDRESSES_BELOW = 1 << 31  # an unresolved symbol is a small number; true constants that small need no ld_imm64
+_NOT_INLINED = (
+    "a call to a function that is not inlined",
+    "no memcmp, function pointer, noinline or recursion: compare field by field, or by ip_equal, mac_equal, flow_equal",
+)
+_ADDRESS = ("the address of a global, a constant table or a string", "keep it in cfg, in scratch, or in a table of the manifest")
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """An instruction that can't be meant."""
+
+    index: int
+    what: str
+    cure: str
+
+
+def inspect(insns: bytes, map_ids: Mapping[int, str]) -> tuple[tuple[tuple[int, str], ...], tuple[Fault, ...]]:
+    """The relocations (instruction index, map name), and the faults.
+
+    bcc does not link: a call or an address that it can't resolve stays in the code without a word.
+    """
+    names = {number & 0xFFFFFFFF: name for number, name in map_ids.items()}
+    relocations, faults = [], []
+    index, count = 0, len(insns) // SIZE
+    while index < count:
+        code, registers, _, imm = struct.unpack_from("<BBhI", insns, index * SIZE)
+        source = registers >> 4
+        if code == _CALL_REGISTER or (code == _CALL and source):
+            faults.append(Fault(index, *_NOT_INLINED))
+        if code != _LD_IMM64:
+            index += 1
+            continue
+        if source in _MAP_SOURCES and imm in names:
+            relocations.append((index, names[imm]))
+        elif source:
+            faults.append(Fault(index, f"a reference to map {imm:#x}, which does not exist", "report it: the generated code is wrong"))
+        elif (imm | struct.unpack_from("<I", insns, (index + 1) * SIZE + 4)[0] << 32) < _ADDRESSES_BELOW:
+            faults.append(Fault(index, *_ADDRESS))
+        index += 2
+    return tuple(relocations), tuple(faults)

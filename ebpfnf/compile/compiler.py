@@ -1,0 +1,155 @@
+"""Source to Programs: stage, run the child, read its result, check the bytecode. Pure apart from a cache."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+import os
+import platform
+import signal
+import subprocess
+import sys
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+
+from ebpfnf import __file__ as package
+from ebpfnf.compile import bcc, body, btf, bytecode, cache, diagnostics, stage
+from ebpfnf.errors import CompileError, Where
+from ebpfnf.model import Program, Source
+
+_VERSION = 1  # of the result: raise it when the same source shall give other bytes
+_SECONDS = 60  # the largest module takes two
+_ENOUGH = 1 << 20  # bytes of messages to look at
+
+
+@dataclass(frozen=True, slots=True)
+class _Compiled:
+    """What the child found."""
+
+    functions: dict[str, bytes]
+    btf: bytes
+    ext: bytes
+
+
+def compile_source(source: Source) -> tuple[Program, ...]:
+    """One program for each of `source.programs`, in that order; CompileError in the author's file and line."""
+    refused = [error for name, text in source.files.items() for error in body.check(text, source.authors.get(name, name))]
+    if refused:
+        raise diagnostics.joined(refused)
+    key = _key(source)
+    programs = cache.load(key)
+    if programs is None:
+        programs = _programs(source, _compile(source))
+        cache.store(key, programs)
+    return programs
+
+
+def _key(source: Source) -> str:
+    """Of all that decides over the result's bytes."""
+    parts = (
+        _VERSION,
+        bcc.version(),
+        bcc.FLAGS,
+        platform.machine(),
+        source.text,
+        sorted(source.files.items()),
+        source.programs,
+        sorted(source.map_ids.items()),
+    )
+    return hashlib.sha256(json.dumps(parts).encode()).hexdigest()
+
+
+def _compile(source: Source) -> _Compiled:
+    """LLVM ends its process on some errors, and bcc changes the working directory: hence a process of its own."""
+    with tempfile.TemporaryDirectory(prefix="ebpfnf-compile-") as name:
+        folder = Path(name)
+        stage.lay_out(folder, source.text, source.files, source.programs)
+        code, messages = _run(folder)
+        result = folder / "result.json"
+        if code or not result.exists():
+            found = diagnostics.errors(messages, source.authors, source.text)
+            raise diagnostics.joined(found or (diagnostics.death(code, messages),))
+        answer = json.loads(result.read_text(encoding="utf-8"))
+    if "missing" in answer:
+        raise bcc.missing(answer["missing"])
+    functions = {name: base64.b64decode(insns) for name, insns in answer["functions"].items()}
+    return _Compiled(functions, base64.b64decode(answer["btf"]), base64.b64decode(answer["ext"]))
+
+
+def _run(folder: Path) -> tuple[int, str]:
+    """Exit code and messages of the child in `folder`. Its environment is ours to choose, so that results don't vary."""
+    environment = {
+        "PATH": os.defpath,
+        "LC_ALL": "C.UTF-8",
+        "PYTHONPATH": str(Path(package).parents[1]),
+        "PYTHONDONTWRITEBYTECODE": "1",
+        "BCC_KERNEL_SOURCE": str(folder),
+    }
+    with open(folder / "messages", "w+b") as messages:
+        child = subprocess.Popen(
+            [sys.executable, "-P", "-m", "ebpfnf.compile.child", str(folder)],
+            cwd=folder,
+            env=environment,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=messages,
+            start_new_session=True,
+        )
+        try:
+            code = child.wait(_SECONDS)
+        except subprocess.TimeoutExpired:
+            raise CompileError(f"the compiler took more than {_SECONDS} seconds", cure="make the bodies or the chain smaller") from None
+        finally:
+            if child.poll() is None:
+                os.killpg(child.pid, signal.SIGKILL)
+                child.wait()
+        messages.seek(0)
+        return code, messages.read(_ENOUGH).decode(errors="replace")
+
+
+def _programs(source: Source, compiled: _Compiled) -> tuple[Program, ...]:
+    absent = [name for name in source.programs if name not in compiled.functions]
+    if absent:
+        raise CompileError(f"no function '{absent[0]}' in the generated code", cure="report it: the generated code is wrong")
+    debug = _Debug(compiled)
+    programs, faults = [], []
+    for name in source.programs:
+        insns = compiled.functions[name]
+        if not insns:
+            faults.append(CompileError(f"program '{name}' never returns", cure="a body returns a verdict on every way"))
+        relocations, found = bytecode.inspect(insns, source.map_ids)
+        faults += [CompileError(fault.what, debug.where(name, fault.index, source), fault.cure) for fault in found]
+        programs.append(debug.program(name, insns, relocations))
+    if faults:
+        raise diagnostics.joined({str(fault): fault for fault in faults}.values())
+    return tuple(programs)
+
+
+class _Debug:
+    """Types and line information, where the child found them."""
+
+    def __init__(self, compiled: _Compiled) -> None:
+        self.functions: dict[str, btf.Info] = {}
+        self.lines: dict[str, btf.Info] = {}
+        if compiled.btf:
+            self.table = btf.Btf(compiled.btf)
+            self.functions, lines = btf.sections(self.table, compiled.ext)
+            self.lines = {name: btf.plain_paths(self.table, info) for name, info in lines.items()}
+
+    def program(self, name: str, insns: bytes, relocations: tuple[tuple[int, str], ...]) -> Program:
+        if name not in self.functions or name not in self.lines:
+            return Program(name, insns, relocations)
+        function, line = self.functions[name], self.lines[name]
+        return Program(name, insns, relocations, self.table.encode(), function.records, function.size, line.records, line.size)
+
+    def where(self, name: str, index: int, source: Source) -> Where | None:
+        """The author's line of an instruction: the last one known before it, for LLVM leaves out what it made up."""
+        place = None
+        for line in btf.lines(self.table, self.lines[name]) if name in self.lines else ():
+            if line.index > index:
+                break
+            if line.line:
+                place = Where(source.authors.get(line.file, line.file), line.line, line.column)
+        return place

@@ -1,0 +1,1 @@
+/* Empty: bcc includes its own copy first. */
