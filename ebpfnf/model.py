@@ -63,7 +63,7 @@ class TableSpec:
 
     name: str
     kind: str  # exact prefix acl connections counter histogram consistent_hash
-    key: str | tuple[str, ...] | None  # a type's spelling; for acl the fields that are matched
+    key: str | tuple[str, ...] | Mapping[str, str] | None  # a type's spelling, or a record; for acl the fields that are matched
     value: str | Mapping[str, str] | None  # a scalar type's spelling, or a record field -> type
     size: int  # entries at most
     filled_by: str = "packets"  # operator | packets
@@ -94,6 +94,10 @@ class Mnf:
     scratch: Mapping[str, str]  # per-packet working memory -> scalar type or type[n]
     runs_in: str = "xdp"
     where: Where | None = None
+
+    def reads_in(self, direction: str) -> frozenset[str]:
+        """What the body reads when it is passed in this direction."""
+        return self.reads | self.reads_when.get(direction, frozenset())
 
 
 @dataclass(frozen=True, slots=True)
@@ -318,8 +322,8 @@ class Table:
     name: str  # <instance>.<node>.<table>
     map: str
     kind: str
-    key: Any  # type spelling, or list of match fields for acl
-    value: Any  # type spelling or {field: spelling}
+    key: Any  # type spelling, [[field, spelling], ...], or for acl what tables.match.describe makes
+    value: Any  # type spelling or [[field, spelling], ...]: a list, since canonical JSON sorts a mapping and the order is the layout
     size: int
     filled_by: str
     scope: str

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 
 from ebpfnf.errors import GraphError, SpecErrors
-from ebpfnf.model import Chain, Fields, Graph, Mnf, Stage
+from ebpfnf.model import Fields, Graph, Stage
 
 MAX_POSITIONS = 512  # one program must stay below the verifier's million
 
@@ -17,22 +17,6 @@ def check(graph: Graph, fields: Fields) -> None:
         errors.append(GraphError(f"the chains expand to {len(graph.positions)} mNFs, at most {MAX_POSITIONS} fit"))
     if errors:
         raise SpecErrors(tuple(errors))
-
-
-def reads(mnf: Mnf, direction: str) -> frozenset[str]:
-    """What the body reads when it is passed in this direction."""
-    return mnf.reads | mnf.reads_when.get(direction, frozenset())
-
-
-def reads_l4(graph: Graph, chain: Chain) -> bool:
-    """Whether anything on the chain's path reads what a fragment does not have."""
-    stages = {stage.id: stage for stage in graph.stages}
-    return any(
-        name.startswith(("l4.", "tcp.", "pl."))
-        for position in graph.positions
-        if position.chain == chain.name
-        for name in reads(stages[position.stage].mnf, chain.direction)
-    )
 
 
 def _metadata_errors(graph: Graph, fields: Fields) -> list[GraphError]:
@@ -52,7 +36,7 @@ def _metadata_errors(graph: Graph, fields: Fields) -> list[GraphError]:
             ways.append(always)
         known = frozenset.intersection(*ways) if ways else always
         own = frozenset(f"m.{stage.mnf.name}.{name}" for name in stage.mnf.metadata)
-        for name in sorted(reads(stage.mnf, chain.direction)):
+        for name in sorted(stage.mnf.reads_in(chain.direction)):
             if name.startswith("m.") and name not in known | own:
                 at = chain.path_where[position.vnf_index] if position.vnf_index < len(chain.path_where) else chain.where
                 writers = sorted({s.mnf.name for s in graph.stages if name in s.mnf.writes})

@@ -1,0 +1,105 @@
+"""The module of a deployment: its view for the template, rendered, with all that compiler and loader must know beside it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from ebpfnf.generate import layout
+from ebpfnf.generate.counters import allocate
+from ebpfnf.generate.state import Made, classifier, made
+from ebpfnf.generate.typed import FRAMEWORK, CIdent, CInt, CType, environment
+from ebpfnf.generate.view import chain_views, port_views, segment_views
+from ebpfnf.model import Fields, Graph, MapSpec, Scope, Segments, SlotLayout, Source, Stage
+from ebpfnf.names import c_identifier
+from ebpfnf.tables.types import Enumeration, type_of
+
+_FIRST_ID = 0x7F000000  # symbolic map ids: no other constant of a program looks like these
+_HEADERS = ("types.h", "packet.h", "parse.h", "headers.h", "fib.h", "leave.h")
+_MMAPABLE, _RDONLY_PROG = 1 << 10, 1 << 7  # linux/bpf.h
+
+
+def generate(graph: Graph, segments: Segments, fields: Fields, bodies: Mapping[str, str]) -> Source:
+    """The C of this graph, cut into these segments. `bodies`: mNF -> the text of its mnf.c."""
+    counters = allocate(graph)
+    chains = classifier(graph, fields)
+    tables = [(stage, made(stage, fields)) for stage in graph.stages]
+    configurations, const = layout.configurations(graph.stages)
+    words = layout.record_words(fields, graph.stages)
+    scratch = max((-(-layout.struct_size(layout.scratch_members(s)) // 8) for s in graph.stages if s.mnf.scratch), default=1)
+    slot = layout.slot_layout(words, len(counters.all), scratch)
+    framework = _maps(graph, segments, slot, const)
+    owners = (chains, *(own for _, own in tables))
+    maps = (*framework, *(spec for owner in owners for spec in owner.maps))
+    ids = {spec.name: _FIRST_ID + k for k, spec in enumerate(maps)}
+
+    text = environment().get_template("program.c.j2").render(
+        map_ids=[(CIdent(spec.name), CInt(ids[spec.name])) for spec in framework],
+        ports=port_views(graph, counters),
+        counters=CInt(len(counters.all)),
+        record_words=CInt(words),
+        scratch_words=CInt(scratch),
+        slot_size=CInt(slot.size),
+        metadata=[_member(m) for m in layout.metadata_members(fields)],
+        own_metadata=[(CIdent(name), [_member(m) for m in members]) for name, members in layout.own_metadata(graph.stages)],
+        classifier=chains.views(ids)[0],
+        stages=[_stage(stage, own, place, ids) for (stage, own), place in zip(tables, configurations, strict=True)],
+        chains=chain_views(graph, counters, segments),
+        segments=segment_views(graph, counters, segments),
+    )
+    return Source(
+        text=text,
+        files={
+            **{f"ebpfnf/{name}": (FRAMEWORK / name).read_text() for name in _HEADERS},
+            **{f"mnf/{stage.mnf.name}.c": bodies[stage.mnf.name] for stage in graph.stages},
+        },
+        authors={f"mnf/{stage.mnf.name}.c": f"{stage.mnf.folder}/mnf.c" for stage in graph.stages},
+        programs=tuple(f"seg_{k}" for k in range(len(segments.groups))),
+        maps=maps,
+        tables=tuple(table for owner in owners for table in owner.tables),
+        counters=tuple(counters.all),
+        slot=slot,
+        const=layout.const_layout(len(const)),
+        map_ids={number: name for name, number in ids.items()},
+    )
+
+
+def _maps(graph: Graph, segments: Segments, slot: SlotLayout, const: bytes) -> tuple[MapSpec, ...]:
+    """The framework's own maps of a generation; `ingress` belongs to the deployment and is handed in by the agent."""
+    return (
+        MapSpec("ingress", "array", 4, 64, 1, Scope.DEPLOYMENT, per_cpu_slots=True),
+        MapSpec("chain", "prog_array", 4, 4, len(segments.groups)),
+        MapSpec("meta", "array", 4, slot.size, 1, per_cpu_slots=True),
+        MapSpec("const", "array", 4, len(const), 1, flags=_RDONLY_PROG, frozen=const),
+        MapSpec("ports", "devmap", 4, 4, len(graph.deployment.ports) + 1),
+    )
+
+
+def _member(member: layout.Member) -> dict[str, Any]:
+    return {"name": CIdent(member.name), "c": CType(member.c), "count": CInt(member.count)}
+
+
+def _stage(stage: Stage, own: Made, place: layout.Configuration, ids: Mapping[str, int]) -> dict[str, Any]:
+    return {
+        "id": CIdent(c_identifier(stage.id)),
+        "mnf": CIdent(stage.mnf.name),
+        "cfg": [_member(layout.Member(name, kind.c)) for name, kind in place.record.fields] if place.record else [],
+        "cfg_offset": CInt(place.offset),
+        "scratch": [_member(m) for m in layout.scratch_members(stage)],
+        "reasons": [CIdent(name) for name in stage.mnf.reasons],
+        "outcomes": [CIdent(name) for name in stage.mnf.outcomes],
+        "tables": own.views(ids),
+        "aliases": [CIdent(name) for name in own.aliases],
+        "defines": _defines(stage),
+    }
+
+
+def _defines(stage: Stage) -> Sequence[tuple[CIdent, CInt]]:
+    """The names of enum parameters: <PARAM>_<NAME>. Those of table values come with the table."""
+    kinds = [(p.name, type_of(p.type)) for p in stage.mnf.params if not p.type.startswith("list[")]
+    return [
+        (CIdent(f"{name}_{each}".upper()), CInt(number))
+        for name, kind in kinds
+        if isinstance(kind, Enumeration)
+        for number, each in enumerate(kind.names)
+    ]

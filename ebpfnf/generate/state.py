@@ -1,0 +1,81 @@
+"""The tables of stages, and the one of the classifier: what the kernel must hold, what the C needs to know."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from ebpfnf.errors import GenerateError, TableError
+from ebpfnf.generate.typed import CIdent, CInt
+from ebpfnf.model import Chain, Fields, Graph, MapSpec, Stage, Table
+from ebpfnf.names import c_identifier
+from ebpfnf.tables.build import build, match_field
+from ebpfnf.tables.layout import kernel_maps, layout_digest
+from ebpfnf.tables.match import HAVE, describe
+from ebpfnf.tables.view import template_view
+
+CLASSIFIER = "framework.classify.chains"
+
+
+@dataclass(frozen=True, slots=True)
+class Made:
+    """The tables of one owner; names in C begin with `prefix`."""
+
+    prefix: str
+    tables: tuple[Table, ...]
+    maps: tuple[MapSpec, ...]
+
+    def views(self, ids: Mapping[str, int]) -> list[Any]:
+        """What the template needs of each table, as values that may be printed."""
+        return [_typed(template_view(table, self.prefix, ids)) for table in self.tables]
+
+    @property
+    def aliases(self) -> tuple[str, ...]:
+        """What a body calls without the prefix."""
+        ids = {spec.name: 0 for spec in self.maps}
+        return tuple(dict.fromkeys(name for table in self.tables for name in template_view(table, self.prefix, ids).aliases))
+
+
+def made(stage: Stage, fields: Fields) -> Made:
+    """A stage's tables, filled as its configuration says."""
+    try:
+        tables = tuple(build(spec, stage, fields) for spec in stage.mnf.tables)
+        return Made(c_identifier(stage.id), tables, tuple(m for table in tables for m in kernel_maps(table)))
+    except TableError as error:
+        raise GenerateError(error.what, error.where or stage.mnf.where, error.cure) from None
+
+
+def classifier(graph: Graph, fields: Fields) -> Made:
+    """The chains' matches as one ACL over the ports: the first that fits takes the packet."""
+    chains = graph.deployment.chains
+    named = dict.fromkeys(key for chain in chains for key in chain.match)
+    key = describe([match_field(fields, name) for name in ("m.in_port", *named)])
+    ports = {port.name: port.number for port in graph.deployment.ports}
+    entries = tuple((str(k), _rule(chain, ports[chain.on], k)) for k, chain in enumerate(chains, 1))
+    table = Table(CLASSIFIER, "framework-classify-chains", "acl", key, [["chain", "u32"]], 4096, "operator", "host", "", False, entries=entries)
+    table = dataclasses.replace(table, layout=layout_digest(table))
+    return Made("classify", (table,), kernel_maps(table))
+
+
+def _rule(chain: Chain, port: int, number: int) -> dict[str, Any]:
+    """Without eth.type a match takes IP only; neighbour discovery and MLD only where ip.proto icmpv6 is named."""
+    match: dict[str, list[Any]] = {"m.in_port": [port], **{name: list(values) for name, values in chain.match.items()}}
+    rule: dict[str, Any] = {"match": match, "chain": number}
+    if "eth.type" not in match:
+        rule["require"] = HAVE["ip"]
+        if "icmpv6" not in match.get("ip.proto", ()):
+            rule["exclude"] = HAVE["nd"]
+    return rule
+
+
+def _typed(value: Any) -> Any:
+    """A view with every string as an identifier, so that nothing else can be printed."""
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        return {f.name: _typed(getattr(value, f.name)) for f in dataclasses.fields(value)}
+    if isinstance(value, tuple):
+        return tuple(_typed(item) for item in value)
+    if isinstance(value, str):
+        return CIdent(value) if value else ""
+    return CInt(value)

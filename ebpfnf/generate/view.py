@@ -1,0 +1,146 @@
+"""What the template needs to know of ports, chains and segments: indices of counters, targets of jumps."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ebpfnf.generate.counters import Counters
+from ebpfnf.generate.typed import CIdent, CInt
+from ebpfnf.model import DROPPED, EXIT, PASSED, Chain, Graph, Position, Segments, Stage
+from ebpfnf.names import c_identifier
+
+View = dict[str, Any]
+
+
+def _out_port(graph: Graph, text: str) -> int | None:
+    """The number of the port in `out:<port>`, or None for anything else."""
+    kind, _, name = text.partition(":")
+    return next(CInt(p.number) for p in graph.deployment.ports if p.name == name) if kind == "out" else None
+
+
+def port_views(graph: Graph, counters: Counters) -> list[View]:
+    """Each port's number, what becomes of what no chain takes, and its counters."""
+    names = ("malformed", "control_frame", "otherwise", "too_big", "redirect_failed")
+    return [
+        {
+            "number": CInt(port.number),
+            "out": _out_port(graph, port.otherwise),
+            "otherwise_drops": port.otherwise == "drop",
+            **{name: CInt(counters.by_port[port.name, name]) for name in names},
+        }
+        for port in graph.deployment.ports
+    ]
+
+
+def chain_numbers(graph: Graph) -> dict[str, int]:
+    """Chains count from 1, in file order; 0 is none."""
+    return {chain.name: k for k, chain in enumerate(graph.deployment.chains, 1)}
+
+
+def reads_l4(graph: Graph, chain: Chain) -> bool:
+    """Whether anything on the chain's path reads what a fragment does not have."""
+    stages = {stage.id: stage for stage in graph.stages}
+    return any(
+        name.startswith(("l4.", "tcp.", "pl."))
+        for position in graph.positions
+        if position.chain == chain.name
+        for name in stages[position.stage].mnf.reads_in(chain.direction)
+    )
+
+
+def chain_views(graph: Graph, counters: Counters, segments: Segments) -> list[View]:
+    """What the entry does with a packet that a chain takes."""
+    ports = {port.name: port for port in graph.deployment.ports}
+    return [
+        {
+            **_exit(graph, counters, chain),
+            "reverse": chain.direction == "reverse",
+            "reads_l4": reads_l4(graph, chain),
+            "fragments_pass": ports[chain.on].fragments == "pass",
+            "entry": _target(graph, segments, chain, graph.entries[chain.name]),
+            **{name: CInt(counters.by_chain[chain.name, name]) for name in ("entered", "fragment")},
+        }
+        for chain in graph.deployment.chains
+    ]
+
+
+def _exit(graph: Graph, counters: Counters, chain: Chain) -> View:
+    return {
+        "number": CInt(chain_numbers(graph)[chain.name]),
+        "then_out": _out_port(graph, chain.then),
+        **{f"then_{what}": chain.then == what for what in ("route", "pass", "reflect")},
+        **{name: CInt(counters.by_chain[chain.name, name]) for name in ("out", "too_big", "redirect_failed")},
+    }
+
+
+def _target(graph: Graph, segments: Segments, chain: Chain, index: int) -> View:
+    """Where a jump goes: a position with its segment, or the chain's exit."""
+    number = CInt(chain_numbers(graph)[chain.name])
+    if index == EXIT:
+        return {"position": None, "segment": None, "chain": number}
+    home = next(k for k, group in enumerate(segments.groups) if index in group)
+    return {"position": CInt(index), "segment": CInt(home), "chain": number}
+
+
+def segment_views(graph: Graph, counters: Counters, segments: Segments) -> list[View]:
+    """Each program: its positions in order, where it may be entered, which hops and exits its jumps need."""
+    chains = {chain.name: chain for chain in graph.deployment.chains}
+    stages = {stage.id: stage for stage in graph.stages}
+    faults = {port.name: port.on_fault == "pass" for port in graph.deployment.ports}
+    home = {index: k for k, group in enumerate(segments.groups) for index in group}
+    jumps = [(home[link.source], link.target, graph.positions[link.source].chain) for link in graph.links]
+    jumps += [(0, entry, name) for name, entry in graph.entries.items()]
+
+    views = []
+    for number, group in enumerate(segments.groups):
+        hops = sorted({target for source, target, _ in jumps if source == number and target >= 0 and home[target] != number})
+        exits = sorted({name for source, target, name in jumps if source == number and target == EXIT}, key=list(chains).index)
+        entries = sorted({target for source, target, _ in jumps if target >= 0 and home[target] == number and source != number})
+        views.append(
+            {
+                "number": CInt(number),
+                "name": CIdent(f"seg_{number}"),
+                "entries": [CInt(index) for index in entries],
+                "positions": [
+                    _position(graph, counters, segments, graph.positions[i], stages[graph.positions[i].stage], chains[graph.positions[i].chain])
+                    | {"fault_passes": faults[chains[graph.positions[i].chain].on]}
+                    for i in sorted(group)
+                ],
+                "hops": [
+                    {
+                        "position": CInt(index),
+                        "segment": CInt(home[index]),
+                        "missed": CInt(counters.by_chain[graph.positions[index].chain, "missed"]),
+                        "fault_passes": faults[chains[graph.positions[index].chain].on],
+                    }
+                    for index in hops
+                ],
+                "exits": [_exit(graph, counters, chains[name]) for name in exits],
+            }
+        )
+    return views
+
+
+def _position(graph: Graph, counters: Counters, segments: Segments, position: Position, stage: Stage, chain: Chain) -> View:
+    index = position.index
+    links = {link.outcome: link.target for link in graph.links if link.source == index}
+    return {
+        "index": CInt(index),
+        "stage": CIdent(c_identifier(stage.id)),
+        "next": _target(graph, segments, chain, links["NEXT"]) if "NEXT" in links else None,
+        "drops": [CInt(counters.by_position[index, reason]) for reason in stage.mnf.reasons],
+        "outcomes": [
+            {
+                "counter": CInt(counters.by_position[index, f">{outcome}"]),
+                "drops": links[outcome] == DROPPED,
+                "passes": links[outcome] == PASSED,
+                "target": _target(graph, segments, chain, links[outcome]) if links[outcome] >= EXIT else None,
+            }
+            for outcome in stage.mnf.outcomes
+        ],
+        **{
+            name: CInt(counters.by_position[index, verdict]) if verdict in stage.mnf.verdicts else None
+            for name, verdict in (("passes", "PASS"), ("tx", "TX"), ("redirects", "REDIRECT"))
+        },
+        **{name: CInt(counters.by_chain[chain.name, name]) for name in ("too_big", "redirect_failed", "bad_verdict")},
+    }

@@ -1,0 +1,81 @@
+"""The compiler, as one column: chain.yaml becomes a bundle."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+from pathlib import Path
+from typing import Any
+
+from ebpfnf import bundle, compile, graph, spec
+from ebpfnf.generate import generate, segment
+from ebpfnf.model import Bundle, Deployment, Graph, Mnf, Program, Segments, Source
+
+
+def build_file(path: Path, granularity: str = "") -> Bundle:
+    """The bundle of this chain.yaml. `granularity` overrides the file's."""
+    return build(spec.load(path), granularity)
+
+
+def build(deployment: Deployment, granularity: str = "") -> Bundle:
+    """The bundle of this deployment: a pure function, but for the compiler's cache."""
+    expanded = expand(deployment)
+    segments = segment(expanded, granularity or deployment.granularity)
+    return assemble(expanded, segments)
+
+
+def expand(deployment: Deployment) -> Graph:
+    """The deployment's graph, checked."""
+    expanded = graph.expand(deployment, spec.builtin_vnf("router"))
+    graph.check(expanded, spec.fields())
+    return expanded
+
+
+def assemble(expanded: Graph, segments: Segments) -> Bundle:
+    """The bundle of a graph in any segmentation."""
+    source = generate(expanded, segments, spec.fields(), _bodies(expanded))
+    programs = compile.compile_source(source)
+    return bundle.sealed(_bundle(expanded, segments, source, programs))
+
+
+def _bodies(expanded: Graph) -> dict[str, str]:
+    return {stage.mnf.name: Path(stage.mnf.folder, "mnf.c").read_text() for stage in expanded.stages}
+
+
+def _bundle(expanded: Graph, segments: Segments, source: Source, programs: tuple[Program, ...]) -> Bundle:
+    home = {index: k for k, group in enumerate(segments.groups) for index in group}
+    deployment = expanded.deployment
+    return Bundle(
+        deployment=deployment.name,
+        ports=tuple(dataclasses.replace(port, where=None) for port in deployment.ports),
+        programs=programs,
+        maps=source.maps,
+        tables=source.tables,
+        counters=source.counters,
+        slot=source.slot,
+        const=source.const,
+        stages=tuple(_stage(s.id, s.instance, s.node, s.mnf, s.config) for s in expanded.stages),
+        positions=tuple(
+            {"index": p.index, "chain": p.chain, "stage": p.stage, "segment": home[p.index], "vnf_index": p.vnf_index} for p in expanded.positions
+        ),
+        links=tuple({"source": k.source, "outcome": k.outcome, "target": k.target, "default": k.default} for k in expanded.links),
+        chains=tuple(
+            {
+                "name": c.name, "on": c.on, "direction": c.direction, "path": list(c.path), "then": c.then,
+                "match": {name: list(values) for name, values in c.match.items()}, "entry": expanded.entries[c.name],
+            }
+            for c in deployment.chains
+        ),
+        authors={name: f"{Path(path).parent.name}/{Path(path).name}" for name, path in source.authors.items()},
+    )  # fmt: skip
+
+
+def _stage(identifier: str, instance: str, node: str, mnf: Mnf, config: Any) -> dict[str, Any]:
+    """A stage in the bundle; the digest tells one version of an mNF from another."""
+    digest = hashlib.sha256()
+    for name in ("mnf.yaml", "mnf.c"):
+        digest.update(Path(mnf.folder, name).read_bytes())
+    return {
+        "id": identifier, "instance": instance, "node": node, "mnf": mnf.name, "summary": mnf.summary,
+        "digest": digest.hexdigest()[:16], "config": dict(config),
+    }  # fmt: skip

@@ -1,0 +1,56 @@
+/* How a packet leaves: always counted, and for private copies recorded. */
+#ifndef EBPFNF_LEAVE_H
+#define EBPFNF_LEAVE_H
+
+inline_always u32 ingress_port(void)
+{
+	u64 cpu = bpf_get_smp_processor_id() & HOST->cpu_mask;
+
+	return *(u32 *)(MAP_VALUE(MAP_ingress) + cpu * 64);
+}
+
+inline_always void count(struct pkt *pkt, u32 counter)
+{
+	pkt->slot->counts[counter]++;
+}
+
+inline_always int leave(struct pkt *pkt, u32 action, u32 counter, u32 port, u32 position)
+{
+	count(pkt, counter);
+	if (HOST->flags & HOST_RECORDS) {
+		struct exit_record *record = &pkt->slot->exit;
+
+		record->action = action;
+		record->counter = counter;
+		record->port = port;
+		record->position = position;
+		record->mark++;
+		record_save(pkt);
+	}
+	return action;
+}
+
+/* Every way out but a drop emits the bytes as written so far. */
+inline_always int leave_written(struct pkt *pkt, u32 action, u32 counter, u32 port, u32 position)
+{
+	checksums_complete(pkt);
+	return leave(pkt, action, counter, port, position);
+}
+
+inline_always int leave_by(struct pkt *pkt, u32 port, u32 counter, u32 too_big, u32 failed, u32 position)
+{
+	u64 size = pkt->m.len - (pkt->m.l3 ? pkt->m.l3 : 14);
+	long action;
+
+	if (port == 0 || port > PORTS)
+		return leave(pkt, XDP_DROP, failed, port, position);
+	if (size > HOST->ports[port & 15].mtu)
+		return leave(pkt, XDP_DROP, too_big, port, position);
+	checksums_complete(pkt);
+	action = bpf_redirect_map(MAP_FD(MAP_ports), port, XDP_DROP);
+	if (action != XDP_REDIRECT)
+		return leave(pkt, XDP_DROP, failed, port, position);
+	return leave(pkt, XDP_REDIRECT, counter, port, position);
+}
+
+#endif
