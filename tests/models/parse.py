@@ -50,7 +50,7 @@ def parse(frame: bytes) -> Parsed:
         eth_type = _be16(frame, at)
     if eth_type == CONTROL:
         raise Unparsable("control_frame")
-    base = Parsed(len=len(frame), eth_type=eth_type, vlan_id=vlan_id, have=have, l3=at + 2)
+    base = Parsed(len=len(frame), eth_type=eth_type, vlan_id=vlan_id, have=have, l3=at + 2 if eth_type in (0x0800, 0x86DD) else 0)
     if eth_type == 0x0800:
         return _ipv4(frame, base)
     if eth_type == 0x86DD:

@@ -131,17 +131,18 @@ class Picks:
 
     def __init__(self, spec: TableSpec) -> None:
         self.spec = spec
-        self.values: list[Any] = []
-        self.keys: list[Any] = []
+        self.values: dict[int, Any] = {}  # by number, from 1
+        self.entries: dict[int, Any] = {}  # the same in canonical form
         self._slots: Any = None
 
     def pick(self, hash_: int) -> Any:
+        """The entry's value; None when there are none."""
         from ebpfnf.tables import maglev
 
         if not self.values:
             return None
         if self._slots is None:
-            self._slots = maglev.fill(self.keys)
+            self._slots = maglev.fill({number: maglev.identity(entry) for number, entry in self.entries.items()})
         return self.values[self._slots[hash_ % len(self._slots)]]
 
 
@@ -164,25 +165,9 @@ def make(mnf: Mnf, config: Mapping[str, Any]) -> dict[str, Any]:
 def _fill(table: Any, spec: TableSpec, items: Any) -> None:
     for place, item in enumerate(items):
         if spec.kind == "acl":
-            record = item if isinstance(item, Mapping) else {"action": item.action, "match": item.match, "class": item.class_}
-            table.rows.append((record["match"], {"action": record["action"], "class": record.get("class", 0)}))
+            table.rows.append((item["match"], {"action": item["action"], "class": item["class"]}))
         elif spec.kind == "consistent_hash":
-            table.values.append(_record(item, spec.value, place))
-            table.keys.append(item)
-        elif isinstance(item, Mapping):
-            key = spec.key if isinstance(spec.key, str) else ""
-            table.rows[plain(item[key], key)] = _record(item, spec.value, place)
+            table.entries[place + 1] = {name: place + 1 if name == "index" else item[name] for name in spec.value}  # type: ignore[union-attr]
+            table.values[place + 1] = plain(table.entries[place + 1], spec.value)
         else:
             table.rows[item if spec.kind == "prefix" else plain(item, spec.key)] = place
-
-
-def _record(item: Mapping[str, Any], value: Any, place: int) -> dict[str, Any]:
-    """The value's fields by name; `index` is the place, from 1; an address that isn't given is zero."""
-    result = {}
-    for name, spelling in value.items():
-        if name == "index":
-            result[name] = place + 1
-        else:
-            given = item.get(name)
-            result[name] = bytes(16) if given is None and spelling == "ip" else plain(given, spelling)
-    return result

@@ -1,0 +1,193 @@
+"""The meaning of a deployment: frame after frame through chains, VNFs and mNFs, as docs/reference/semantics.md says.
+
+Nothing is shared, moved or fused here: what the generator makes must do the same, to the last byte and counter.
+"""
+
+from __future__ import annotations
+
+import importlib
+from collections import Counter as Tally
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from ebpfnf.model import Chain, Deployment, Instance, Mnf, Port, Reference, Vnf
+from tests.models import tables
+from tests.models.base import Model, Verdict
+from tests.models.classify import takes
+from tests.models.packet import FIB_KERNEL, Hop, Packet
+from tests.models.parse import Parsed, Unparsable, parse
+
+Fib = Callable[[bytes, int], Hop | str]
+ROUTE = "route"
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """How one packet ended: action DROP PASS TX REDIRECT, the counter's name, the output port's number, the bytes, the metadata."""
+
+    action: str
+    counter: str
+    port: int
+    data: bytes
+    m: Mapping[str, Any]
+
+
+@dataclass(slots=True)
+class Interpreter:
+    """Runs frames through a deployment; keeps the tables of its stages and counts what is counted."""
+
+    deployment: Deployment
+    router: Vnf | None = None  # the template behind `then: route`
+    fib: Fib = lambda _address, _length: FIB_KERNEL
+    mtu: Mapping[int, int] = field(default_factory=dict)  # by port number; a port that isn't named has no limit
+    tables: dict[str, dict[str, Any]] = field(default_factory=dict)  # stage -> table name -> table
+    config: dict[str, dict[str, Any]] = field(default_factory=dict)
+    counts: Tally[str] = field(default_factory=Tally)
+
+    def __post_init__(self) -> None:
+        for instance in self._instances().values():
+            for node in instance.vnf.nodes:
+                stage = f"{instance.name}.{node.name}"
+                self.config[stage] = _config(instance, node.arguments, node.mnf)
+                self.tables[stage] = tables.make(node.mnf, self.config[stage])
+
+    def run(self, frame: bytes, port: str, now: int = 0, m: Mapping[str, Any] | None = None) -> Result:
+        """One frame, received on `port` at `now` nanoseconds; `m` is metadata that stands there before the first mNF."""
+        result = self._run(frame, next(p for p in self.deployment.ports if p.name == port), now, m or {})
+        self.counts[result.counter] += 1
+        return result
+
+    def _run(self, frame: bytes, port: Port, now: int, preset: Mapping[str, Any]) -> Result:
+        try:
+            parsed = parse(frame)
+        except Unparsable as reason:
+            if reason.args[0] == "malformed" and port.otherwise.startswith("out:"):
+                unread = Packet(bytearray(frame), Parsed(len(frame)))
+                return self._leave_by(unread, {}, self._number(port.otherwise[4:]), _port(port, "otherwise"))
+            return Result("DROP", _port(port, reason.args[0]), 0, frame, {})
+        packet = Packet(bytearray(frame), parsed, now, self.fib)
+        m = _metadata(parsed, port)
+        for number, chain in enumerate(self.deployment.chains):
+            if chain.on == port.name and takes(chain, packet):
+                self.counts[f"chain.{chain.name}.entered"] += 1
+                m.update(chain=number, dir=int(chain.direction == "reverse"))
+                m.update(preset)
+                return self._chain(chain, port, packet, m)
+        counter = _port(port, "otherwise")
+        if port.otherwise.startswith("out:"):
+            return self._leave_by(packet, m, self._number(port.otherwise[4:]), counter)
+        return Result(port.otherwise.upper(), counter, 0, frame, m)
+
+    def _chain(self, chain: Chain, port: Port, packet: Packet, m: dict[str, Any]) -> Result:
+        path = [self._instances()[name] for name in chain.path] + ([self._instances()[ROUTE]] if chain.then == ROUTE else [])
+        if packet.parsed.frag and any(_reads_l4(node.mnf, chain.direction) for i in path for node in _reached(i.vnf, chain.direction)):
+            return Result(port.fragments.upper(), f"chain.{chain.name}.fragment", 0, bytes(packet.data), m)
+        for instance in path:
+            ended = self._vnf(instance, chain, packet, m)
+            if ended:
+                return ended
+        counter = f"chain.{chain.name}.out"
+        if chain.then == ROUTE or chain.then.startswith("out:"):
+            out = m["fwd_port"] if chain.then == ROUTE else self._number(chain.then[4:])
+            return self._leave_by(packet, m, out, counter)
+        action = {"pass": "PASS", "drop": "DROP", "reflect": "TX"}[chain.then]
+        return _emit(action, counter, m["in_port"] if action == "TX" else 0, packet, m)
+
+    def _vnf(self, instance: Instance, chain: Chain, packet: Packet, m: dict[str, Any]) -> Result | None:
+        """Through one VNF; None when the packet leaves it by `exit`."""
+        nodes = {node.name: node for node in instance.vnf.nodes}
+        links = {(link.source, link.outcome): link.target for link in instance.vnf.links}
+        at = instance.vnf.entry[chain.direction]
+        while at != "exit":
+            stage, mnf = f"{instance.name}.{at}", nodes[at].mnf
+            verdict = model_of(mnf.name).run(packet, self.tables[stage], self.config[stage], m)
+            if verdict.kind in ("NEXT", "TO"):
+                outcome = verdict.name or "NEXT"
+                target = links.get((at, outcome)) or mnf.outcomes[outcome]
+                if target in ("DROP", "PASS"):
+                    return _emit(target, f"{instance.name}.{outcome}", 0, packet, m)
+                if verdict.kind == "TO":
+                    self.counts[f"{instance.name}.{outcome}"] += 1
+                at = links[at, "NEXT"] if target == "NEXT" else target
+            else:
+                return self._end(verdict, stage, instance.name, chain, packet, m)
+        return None
+
+    def _end(self, verdict: Verdict, stage: str, instance: str, chain: Chain, packet: Packet, m: dict[str, Any]) -> Result:
+        if verdict.kind == "DROP":
+            return Result("DROP", f"{instance}.{verdict.name}", 0, bytes(packet.data), m)
+        counter = f"{stage}.{verdict.kind.lower()}"
+        if verdict.kind == "REDIRECT":
+            return self._leave_by(packet, m, verdict.port, counter, f"chain.{chain.name}")
+        return _emit(verdict.kind, counter, m["in_port"] if verdict.kind == "TX" else 0, packet, m)
+
+    def _leave_by(self, packet: Packet, m: dict[str, Any], port: int, counter: str, where: str = "") -> Result:
+        where = where or counter.rpartition(".")[0]
+        if not 1 <= port <= len(self.deployment.ports):
+            return Result("DROP", f"{where}.redirect_failed", port, bytes(packet.data), m)
+        if packet.parsed.len - (packet.parsed.l3 or 14) > self.mtu.get(port, 1 << 16):
+            return Result("DROP", f"{where}.too_big", port, bytes(packet.data), m)
+        return _emit("REDIRECT", counter, port, packet, m)
+
+    def _number(self, name: str) -> int:
+        return next(p.number for p in self.deployment.ports if p.name == name)
+
+    def _instances(self) -> dict[str, Instance]:
+        built_in = [Instance(ROUTE, self.router, {})] if self.router else []
+        return {instance.name: instance for instance in (*self.deployment.instances, *built_in)}
+
+
+def model_of(mnf: str) -> Model:
+    """The model of an mNF, by its name."""
+    model: Model = importlib.import_module(f"tests.models.{mnf}").Model()
+    return model
+
+
+def _emit(action: str, counter: str, port: int, packet: Packet, m: dict[str, Any]) -> Result:
+    """All but drops emit what was written so far, with checksums completed."""
+    data = bytes(packet.data) if action == "DROP" else packet.finish()
+    return Result(action, counter, port, data, m)
+
+
+def _port(port: Port, what: str) -> str:
+    return f"port.{port.name}.{what}"
+
+
+def _metadata(parsed: Parsed, port: Port) -> dict[str, Any]:
+    """Core metadata: what the parser writes, and zero for the rest."""
+    found = {name: getattr(parsed, name) for name in Parsed.__slots__ if name != "proto"}
+    zero = dict.fromkeys(("chain", "dir", "hash", "class", "http", "backend", "backend_port", "fwd_port"), 0)
+    addresses = {"backend_ip": bytes(16), "nh_dst": bytes(6), "nh_src": bytes(6)}
+    return _Zeroes(**found, **zero, **addresses, in_port=port.number)
+
+
+class _Zeroes(dict[str, Any]):
+    """Metadata that nobody wrote is zero: the own fields of mNFs too."""
+
+    def __missing__(self, key: str) -> int:
+        return 0
+
+
+def _config(instance: Instance, arguments: Mapping[str, Any], mnf: Mnf) -> dict[str, Any]:
+    """Each parameter's value: given in the template, there by reference, or the default."""
+    config = {}
+    for param in mnf.params:
+        value = arguments.get(param.name, param.default)
+        config[param.name] = instance.arguments[value.name] if isinstance(value, Reference) else value
+    return config
+
+
+def _reached(vnf: Vnf, direction: str) -> list[Any]:
+    """The nodes that a packet in this direction can come to."""
+    seen, todo = set(), [vnf.entry[direction]]
+    while todo:
+        name = todo.pop()
+        if name != "exit" and name not in seen:
+            seen.add(name)
+            todo += [link.target for link in vnf.links if link.source == name]
+    return [node for node in vnf.nodes if node.name in seen]
+
+
+def _reads_l4(mnf: Mnf, direction: str) -> bool:
+    return any(name.split(".")[0] in ("l4", "tcp", "pl") for name in mnf.reads | mnf.reads_when.get(direction, frozenset()))
