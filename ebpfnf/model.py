@@ -356,6 +356,7 @@ class SlotLayout:
     exit: int  # struct exit: u32 xdp action, counter, port, position; then u64 generation mark
     clock: int  # u64 virtual time, used when the const map says so
     counts: int  # u64[counters]
+    record: int = 0  # the packet's record as saved at the exit (private copies), up to counts
 
 
 @dataclass(frozen=True, slots=True)

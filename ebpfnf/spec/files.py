@@ -1,0 +1,212 @@
+"""The shape of the three kinds of files. What their values mean is checked where they are read."""
+# ruff: noqa: RUF012 -- pydantic copies a default for each value
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from typing import Annotated, Any, Literal
+
+from pydantic import AfterValidator, BeforeValidator, ConfigDict, Field, WithJsonSchema
+
+from ebpfnf import names
+from ebpfnf.spec.shape import Shape
+
+
+def _named(fits: Callable[[str], object], wanted: str) -> Callable[[str], str]:
+    def check(text: str) -> str:
+        if not fits(text):
+            raise ValueError(wanted)
+        return text
+
+    return check
+
+
+def _pattern(rule: re.Pattern[str]) -> WithJsonSchema:
+    return WithJsonSchema({"type": "string", "pattern": "^" + rule.pattern.replace(r"\Z", "$")})
+
+
+def _one_line(text: str) -> str:
+    if not text.strip() or "\n" in text or "\r" in text:
+        raise ValueError("one line of text")
+    return text
+
+
+def _exit(*words: str) -> BeforeValidator:
+    """One of `words`, `out: <port>` as text, or {out: <port>}; the result is a word or `out:<port>`."""
+
+    def check(value: Any) -> str:
+        if isinstance(value, Mapping) and list(value) == ["out"]:
+            value = f"out:{value['out']}"
+        text = re.sub(r"\Aout: ?", "out:", value) if isinstance(value, str) else ""
+        if text not in words and not (text.startswith("out:") and names.is_kebab(text[4:])):
+            raise ValueError(", ".join(words) + " or {out: <port>}")
+        return text
+
+    return BeforeValidator(check)
+
+
+def _exit_schema(*words: str) -> WithJsonSchema:
+    port = {"type": "string", "pattern": "^" + names.KEBAB.pattern.replace(r"\Z", "$")}
+    out = {"type": "object", "properties": {"out": port}, "required": ["out"], "additionalProperties": False}
+    return WithJsonSchema({"anyOf": [{"enum": list(words)}, {"type": "string", "pattern": "^out: ?" + str(port["pattern"])[1:]}, out]})
+
+
+Snake = Annotated[str, AfterValidator(_named(names.is_snake, names.SNAKE_WANTED)), _pattern(names.SNAKE)]
+Kebab = Annotated[str, AfterValidator(_named(names.is_kebab, names.KEBAB_WANTED)), _pattern(names.KEBAB)]
+Interface = Annotated[str, AfterValidator(_named(names.INTERFACE.match, names.INTERFACE_WANTED)), _pattern(names.INTERFACE)]
+Line = Annotated[str, AfterValidator(_one_line)]
+Text = Annotated[str, Field(min_length=1)]
+Otherwise = Annotated[str, _exit("pass", "drop"), _exit_schema("pass", "drop")]
+Then = Annotated[str, _exit("route", "pass", "reflect", "drop"), _exit_schema("route", "pass", "reflect", "drop")]
+OneOrMany = {"anyOf": [{"type": "string"}, {"type": "object", "additionalProperties": {"type": "string"}}]}
+
+
+class PortShape(Shape):
+    """A port of chain.yaml."""
+
+    interface: Interface
+    otherwise: Otherwise = "pass"
+    fragments: Literal["drop", "pass"] = "drop"
+    on_fault: Literal["drop", "pass"] = "drop"
+
+
+class InstanceShape(Shape):
+    """An instance of a VNF: `vnf:` and the VNF's parameters."""
+
+    model_config = ConfigDict(extra="allow")
+
+    vnf: Kebab
+
+
+class ChainShape(Shape):
+    """A chain: what it takes, which instances, and what then."""
+
+    on: Kebab
+    direction: Literal["forward", "reverse"] = "forward"
+    match: dict[str, Any]
+    path: list[Kebab]
+    then: Then
+
+
+class ExpectShape(Shape):
+    """A packet and what becomes of it."""
+
+    on: Kebab
+    packet: Line
+    verdict: Literal["PASS", "DROP", "TX", "REDIRECT"]
+    chain: Kebab | None = None
+    reason: Text | None = None
+    port: Kebab | None = None
+    by: Literal["otherwise"] | None = None
+
+
+class RouteShape(Shape):
+    """A route of the testbed."""
+
+    to: str
+    via: str
+
+
+class TestbedShape(Shape):
+    """What surrounds a port in tests and in the lab."""
+
+    __test__ = False
+
+    addresses: list[str] = []
+    routes: list[RouteShape] = []
+    neighbours: dict[str, str] = {}
+
+
+class ChainFile(Shape):
+    """chain.yaml: a deployment."""
+
+    ebpfnf: Literal[1]
+    deployment: Kebab
+    ports: Annotated[dict[Kebab, PortShape], Field(min_length=1)]
+    vnfs: dict[Kebab, InstanceShape] = {}
+    chains: dict[Kebab, ChainShape] = {}
+    expect: list[ExpectShape] = []
+    granularity: Literal["mnf", "vnf", "chain"] = "chain"
+    testbed: dict[Kebab, TestbedShape] = {}
+
+
+class ParamShape(Shape):
+    """A parameter of a VNF or mNF."""
+
+    type: str
+    default: Any = None
+    doc: str = ""
+
+
+class NodeShape(Shape):
+    """An mNF in a template: `mnf:` and the mNF's parameters."""
+
+    model_config = ConfigDict(extra="allow")
+
+    mnf: Snake
+
+
+class VnfFile(Shape):
+    """vnf.yaml: a template."""
+
+    vnf: Kebab
+    summary: Line
+    params: dict[Snake, ParamShape] = {}
+    mnfs: Annotated[dict[Snake, NodeShape], Field(min_length=1)]
+    links: list[str] | None = None
+    entry: Annotated[Any, WithJsonSchema(OneOrMany)] = None
+
+
+class OutcomeShape(Shape):
+    """An outcome of TO(): what happens where no link takes it; "" demands a link."""
+
+    default: Literal["NEXT", "DROP", "PASS", ""]
+
+
+class TableShape(Shape):
+    """A table that an mNF owns."""
+
+    table: Literal["exact", "prefix", "acl", "connections", "counter", "histogram", "consistent_hash"]
+    key: Annotated[Any, WithJsonSchema({"anyOf": [*OneOrMany["anyOf"], {"type": "array", "items": {"type": "string"}}]})] = None
+    value: Annotated[Any, WithJsonSchema(OneOrMany)] = None
+    size: int | None = None
+    filled_by: Literal["operator", "packets"] | None = None
+    entries: Snake | None = None
+    scope: Literal["cpu", "host"] | None = None
+    when_full: Literal["evict", "refuse"] | None = None
+    keep: bool = False
+    buckets: list[int] | None = None
+
+
+class ReadsWhenShape(Shape):
+    """What is read in one direction only."""
+
+    forward: list[str] = []
+    reverse: list[str] = []
+
+
+class MnfFile(Shape):
+    """mnf.yaml: a manifest."""
+
+    mnf: Snake
+    summary: Line
+    reads: list[str] = []
+    reads_when: ReadsWhenShape = ReadsWhenShape()
+    writes: list[str] = []
+    verdicts: Annotated[list[Literal["NEXT", "DROP", "PASS", "TX", "REDIRECT"]], Field(min_length=1)]
+    outcomes: dict[Snake, OutcomeShape] = {}
+    params: dict[Snake, ParamShape] = {}
+    state: dict[Snake, TableShape] = {}
+    reasons: dict[Snake, Line] = {}
+    metadata: dict[Snake, str] = {}
+    scratch: dict[Snake, str] = {}
+    runs_in: Literal["xdp", "unikernel"] = "xdp"
+
+
+def schema() -> dict[str, Any]:
+    """JSON Schemas of the three files, by file name, for editors."""
+    return {
+        name: {"$schema": "https://json-schema.org/draft/2020-12/schema", **model.model_json_schema()}
+        for name, model in (("chain.yaml", ChainFile), ("vnf.yaml", VnfFile), ("mnf.yaml", MnfFile))
+    }

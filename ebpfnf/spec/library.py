@@ -1,0 +1,59 @@
+"""Where mNFs and VNF templates are found: beside chain.yaml (`mnfs/<name>/`, `vnfs/<name>.yaml`), then among the built-in ones."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from ebpfnf.errors import Where
+from ebpfnf.model import Mnf, Vnf
+from ebpfnf.spec import manifest, template
+from ebpfnf.spec.fields import BUILT_IN
+from ebpfnf.spec.problems import Problems, meant, quote
+
+
+def leaves(root: Path, path: Path) -> bool:
+    """Whether a path, symbolic links followed, leads out of the folder `root`."""
+    return not path.resolve().is_relative_to(root.resolve())
+
+
+class Library:
+    """Each manifest and template is read once, and its errors are told once."""
+
+    def __init__(self, beside: Path | None, problems: Problems) -> None:
+        self.problems = problems
+        self._places = [(beside, "mnfs", "vnfs")] if beside else []
+        self._places.append((BUILT_IN, "progs", "vnfs"))
+        self._mnfs: dict[str, Mnf | None] = {}
+        self._vnfs: dict[str, Vnf | None] = {}
+
+    def mnf(self, name: str, where: Where) -> Mnf | None:
+        """The mNF of that name, or None with the reasons in `problems`."""
+        found = [(root, root / folder / name / "mnf.yaml") for root, folder, _ in self._places]
+        known = [p.parent.name for root, folder, _ in self._places for p in (root / folder).glob("*/mnf.yaml")]
+        path = self._existing(found, f"mnf {quote(name)}", name, known, where)
+        if path is None:
+            return None
+        if name not in self._mnfs:
+            self._mnfs[name] = manifest.read(path.parent, self.problems)
+        return self._mnfs[name]
+
+    def vnf(self, name: str, where: Where) -> Vnf | None:
+        """The VNF of that name, or None with the reasons in `problems`."""
+        found = [(root, root / folder / f"{name}.yaml") for root, _, folder in self._places]
+        known = [p.stem for root, _, folder in self._places for p in (root / folder).glob("*.yaml")]
+        path = self._existing(found, f"vnf {quote(name)}", name, known, where)
+        if path is None:
+            return None
+        if name not in self._vnfs:
+            self._vnfs[name] = template.read(path, self, self.problems)
+        return self._vnfs[name]
+
+    def _existing(self, candidates: list[tuple[Path, Path]], what: str, name: str, known: list[str], where: Where) -> Path | None:
+        for root, path in candidates:
+            if path.exists():
+                if leaves(root, path):
+                    self.problems.add(f"{what}: a symbolic link leads out of the folder", where, "copy the file")
+                    return None
+                return path
+        self.problems.add(f"no {what}", where, meant(name, sorted(set(known)), "there are"))
+        return None
