@@ -11,7 +11,7 @@ import re
 import struct
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 
 PROTOCOLS = {"icmp": 1, "igmp": 2, "ipip": 4, "tcp": 6, "udp": 17, "ipv6": 41, "gre": 47, "esp": 50, "ah": 51, "icmpv6": 58, "sctp": 132}
 _PROTOCOL_NAMES = {number: name for name, number in PROTOCOLS.items()}
@@ -22,10 +22,14 @@ _UNIT = {"ns": 1, "us": 10**3, "ms": 10**6, "s": 10**9, "m": 60 * 10**9, "h": 36
 class Type(Protocol):
     """How one kind of value is written, stored and seen from C."""
 
-    spelling: str
-    size: int
-    align: int
-    c: str
+    @property
+    def spelling(self) -> str: ...
+    @property
+    def size(self) -> int: ...
+    @property
+    def align(self) -> int: ...
+    @property
+    def c(self) -> str: ...
 
     def parse(self, value: Any) -> Any:
         """What a person wrote, as canonical value; ValueError says what was wanted."""
@@ -64,7 +68,7 @@ class Integer:
         return int.from_bytes(data, "big" if self.big else _NATIVE)
 
 
-_NATIVE = "little" if struct.pack("=H", 1)[0] else "big"
+_NATIVE: Literal["little", "big"] = "little" if struct.pack("=H", 1)[0] else "big"
 
 
 @dataclass(frozen=True, slots=True)
@@ -208,6 +212,8 @@ class Prefix:
     def parse(self, value: Any) -> str:
         try:
             network = ipaddress.ip_network(value if isinstance(value, str) else "", strict=True)
+            if network.version == 6 and network.prefixlen >= 96 and network.network_address.ipv4_mapped:
+                raise ValueError
         except ValueError as error:
             hint = " without host bits" if "host bits" in str(error) else ""
             raise ValueError(f"an IPv4 or IPv6 prefix{hint}, such as 192.0.2.0/24") from None
@@ -293,7 +299,7 @@ class Bytes:
     c: str = "u8"
 
     def parse(self, value: Any) -> str:
-        if not isinstance(value, str) or not re.fullmatch(r"(?:[0-9a-fA-F]{2}){%d}" % self.size, value):
+        if not isinstance(value, str) or len(value) != 2 * self.size or not re.fullmatch(r"[0-9a-fA-F]+", value):
             raise ValueError(f"{self.size} bytes in hex")
         return value.lower()
 
@@ -365,7 +371,12 @@ SCALARS: dict[str, Type] = {
 
 
 def type_of(spelling: Any) -> Type:
-    """The type that is spelled so: a name, `enum[a,b]`, `bytes[n]`, or {field: spelling}; ValueError when none is."""
+    """The type that is spelled so: a name, `enum[a,b]`, `bytes[n]`, or {field: spelling}; ValueError when none is.
+
+    A record may come as a list of (field, spelling) too: JSON keeps the order of a list, and the order is the layout.
+    """
+    if isinstance(spelling, list | tuple):
+        spelling = {str(name): kind for name, kind in spelling}
     if isinstance(spelling, Mapping):
         if not spelling:
             raise ValueError("a record needs a field")
