@@ -43,3 +43,8 @@ def c_identifier(stage: str) -> str:
 def pin_name(table: str) -> str:
     """`edge.acl.rules` as the name of a pin, edge-acl-rules: bpffs refuses dots."""
     return table.replace(".", "-")
+
+
+def c_field(name: str) -> str:
+    """A parameter's name as the member of `cfg`: words of C get a `_` behind them, `default` is cfg.default_."""
+    return name + "_" if name in C_WORDS else name

@@ -86,7 +86,7 @@ def slot_layout(words: int, counters: int, scratch_words: int) -> SlotLayout:
     """The slot of one CPU, a multiple of 64 bytes so that no two CPUs share a cache line."""
     counts = RECORD_AT + 8 * words
     size = counts + 8 * counters + 8 * scratch_words
-    return SlotLayout(size=-(-size // 64) * 64, exit=0, clock=CLOCK_AT, counts=counts)
+    return SlotLayout(size=-(-size // 64) * 64, exit=0, clock=CLOCK_AT, counts=counts, record=RECORD_AT)
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,7 @@ from ebpfnf.generate.state import Made, classifier, made
 from ebpfnf.generate.typed import FRAMEWORK, CIdent, CInt, CType, environment
 from ebpfnf.generate.view import chain_views, port_views, segment_views
 from ebpfnf.model import Fields, Graph, MapSpec, Scope, Segments, SlotLayout, Source, Stage
-from ebpfnf.names import c_identifier
+from ebpfnf.names import c_field, c_identifier
 from ebpfnf.tables.types import Enumeration, type_of
 
 _FIRST_ID = 0x7F000000  # symbolic map ids: no other constant of a program looks like these
@@ -83,7 +83,7 @@ def _stage(stage: Stage, own: Made, place: layout.Configuration, ids: Mapping[st
     return {
         "id": CIdent(c_identifier(stage.id)),
         "mnf": CIdent(stage.mnf.name),
-        "cfg": [_member(layout.Member(name, kind.c)) for name, kind in place.record.fields] if place.record else [],
+        "cfg": [_member(layout.Member(c_field(name), kind.c)) for name, kind in place.record.fields] if place.record else [],
         "cfg_offset": CInt(place.offset),
         "scratch": [_member(m) for m in layout.scratch_members(stage)],
         "reasons": [CIdent(name) for name in stage.mnf.reasons],

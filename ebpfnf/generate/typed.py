@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import jinja2
+from markupsafe import Markup
 
 from ebpfnf.errors import GenerateError
 
@@ -42,16 +43,10 @@ class CType(str):
         return super().__new__(cls, text)
 
 
-class CText(str):
-    """C that a template of ours has already rendered."""
-
-    __slots__ = ()
-
-
 def _finalize(value: Any) -> Any:
     if isinstance(value, bool):
         return int(value)
-    if type(value) is int or isinstance(value, CInt | CIdent | CType | CText):
+    if type(value) is int or isinstance(value, CInt | CIdent | CType | Markup):
         return value
     raise GenerateError(f"a template printed {type(value).__name__} {str(value)[:40]!r}: only integers and identifiers may reach C")
 
@@ -66,5 +61,5 @@ def environment() -> jinja2.Environment:
         trim_blocks=True,
         lstrip_blocks=True,
         keep_trailing_newline=True,
-        autoescape=False,
+        autoescape=True,  # so that what a macro of ours rendered is Markup, which no value from outside is
     )

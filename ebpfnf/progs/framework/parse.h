@@ -20,13 +20,109 @@ struct ipv6_extension { u8 next; u8 length; be16 fragment; be32 id; };
 struct tcp_header { be16 sport; be16 dport; be32 seq; be32 ack; u8 offset; u8 flags; be16 window; be16 check; be16 urgent; };
 struct udp_header { be16 sport; be16 dport; be16 length; be16 check; };
 
-/* From the L4 header at `at`; the L3 payload ends at `end`. */
+/* Where the L4 header is, and where the L3 payload ends: by the IP header, not by the frame, which may be padded. */
+struct payload {
+	u64 at;
+	u64 end;
+};
+
+inline_always enum parsed parse_ipv4(struct pkt *pkt, u64 at, struct payload *payload)
+{
+	struct ipv4_header *ip = bytes_at(pkt, at, sizeof(*ip));
+	struct md *m = &pkt->m;
+	u64 size, length;
+
+	if (!ip || ip->version_ihl >> 4 != 4)
+		return PARSED_MALFORMED;
+	size = (ip->version_ihl & 15) * 4;
+	length = bpf_ntohs(ip->length);
+	if (size < sizeof(*ip) || length < size || at + length > m->len)
+		return PARSED_MALFORMED;
+
+	m->ip_version = 4;
+	m->have |= HAVE_IP;
+	m->l3 = at;
+	pkt->flow.saddr.w[2] = bpf_htonl(0xffff);
+	pkt->flow.saddr.w[3] = ip->src;
+	pkt->flow.daddr.w[2] = bpf_htonl(0xffff);
+	pkt->flow.daddr.w[3] = ip->dst;
+	pkt->flow.proto = ip->proto;
+	if (ip->fragment & bpf_htons(0x3fff)) {
+		m->frag = 1;
+		m->have |= HAVE_FRAG;
+	}
+	payload->at = at + size;
+	payload->end = at + length;
+	return PARSED;
+}
+
+inline_always enum parsed parse_ipv6(struct pkt *pkt, u64 at, struct payload *payload)
+{
+	struct ipv6_header *ip = bytes_at(pkt, at, sizeof(*ip));
+	struct md *m = &pkt->m;
+	u64 end;
+	u8 next;
+
+	if (!ip || (ip->version_class_label & bpf_htonl(0xf0000000)) != bpf_htonl(0x60000000))
+		return PARSED_MALFORMED;
+	end = at + sizeof(*ip) + bpf_ntohs(ip->length);
+	if (end > m->len)
+		return PARSED_MALFORMED;
+
+	m->ip_version = 6;
+	m->have |= HAVE_IP;
+	m->l3 = at;
+	__builtin_memcpy(&pkt->flow.saddr, ip->src, 16);
+	__builtin_memcpy(&pkt->flow.daddr, ip->dst, 16);
+	next = ip->next;
+	at += sizeof(*ip);
+
+	for (u32 i = 0; i <= IPV6_EXTENSIONS; i++) {
+		struct ipv6_extension *extension;
+		u64 size;
+
+		if (next != IPPROTO_HOPOPTS && next != IPPROTO_ROUTING && next != IPPROTO_DSTOPTS && next != IPPROTO_AH && next != IPPROTO_FRAGMENT) {
+			pkt->flow.proto = next;
+			payload->at = at;
+			payload->end = end;
+			return PARSED;
+		}
+		if (i == IPV6_EXTENSIONS)
+			break;
+		extension = bytes_at(pkt, at, sizeof(*extension));
+		if (at + sizeof(*extension) > end || !extension)
+			return PARSED_MALFORMED;
+		size = ((u64)extension->length + 1) * 8;
+		if (next == IPPROTO_AH)
+			size = ((u64)extension->length + 2) * 4;
+		if (next == IPPROTO_FRAGMENT) {
+			size = sizeof(*extension);
+			if (extension->fragment & bpf_htons(0xfff9)) {
+				m->frag = 1;
+				m->have |= HAVE_FRAG;
+			}
+		}
+		next = extension->next;
+		at += size;
+		if (at > end)
+			return PARSED_MALFORMED;
+		if (m->frag) {
+			pkt->flow.proto = next;
+			return PARSED;
+		}
+	}
+	return PARSED_MALFORMED;
+}
+
+/* A fragment has no L4, the first one neither: what it holds is only whole after all others have come. */
 inline_always enum parsed parse_l4(struct pkt *pkt, u64 at, u64 end)
 {
 	struct md *m = &pkt->m;
 
 	if (m->frag)
 		return PARSED;
+	if (m->ip_version == 6 && (pkt->flow.proto == IPPROTO_ESP || pkt->flow.proto == IPPROTO_NONE))
+		return PARSED;	/* encrypted, or nothing behind */
 
 	if (pkt->flow.proto == IPPROTO_TCP) {
 		struct tcp_header *tcp = bytes_at(pkt, at, sizeof(*tcp));
@@ -76,97 +172,12 @@ inline_always enum parsed parse_l4(struct pkt *pkt, u64 at, u64 end)
 	return PARSED;
 }
 
-inline_always enum parsed parse_ipv4(struct pkt *pkt, u64 at)
-{
-	struct ipv4_header *ip = bytes_at(pkt, at, sizeof(*ip));
-	struct md *m = &pkt->m;
-	u64 size, length;
-
-	if (!ip || ip->version_ihl >> 4 != 4)
-		return PARSED_MALFORMED;
-	size = (ip->version_ihl & 15) * 4;
-	length = bpf_ntohs(ip->length);
-	if (size < sizeof(*ip) || length < size || at + length > m->len)
-		return PARSED_MALFORMED;
-
-	m->ip_version = 4;
-	m->have |= HAVE_IP;
-	m->l3 = at;
-	pkt->flow.saddr.w[2] = bpf_htonl(0xffff);
-	pkt->flow.saddr.w[3] = ip->src;
-	pkt->flow.daddr.w[2] = bpf_htonl(0xffff);
-	pkt->flow.daddr.w[3] = ip->dst;
-	pkt->flow.proto = ip->proto;
-	if (ip->fragment & bpf_htons(0x3fff)) {
-		m->frag = 1;
-		m->have |= HAVE_FRAG;
-	}
-	return parse_l4(pkt, at + size, at + length);
-}
-
-inline_always enum parsed parse_ipv6(struct pkt *pkt, u64 at)
-{
-	struct ipv6_header *ip = bytes_at(pkt, at, sizeof(*ip));
-	struct md *m = &pkt->m;
-	u64 end;
-	u8 next;
-
-	if (!ip || (ip->version_class_label & bpf_htonl(0xf0000000)) != bpf_htonl(0x60000000))
-		return PARSED_MALFORMED;
-	end = at + sizeof(*ip) + bpf_ntohs(ip->length);
-	if (end > m->len)
-		return PARSED_MALFORMED;
-
-	m->ip_version = 6;
-	m->have |= HAVE_IP;
-	m->l3 = at;
-	__builtin_memcpy(&pkt->flow.saddr, ip->src, 16);
-	__builtin_memcpy(&pkt->flow.daddr, ip->dst, 16);
-	next = ip->next;
-	at += sizeof(*ip);
-
-	for (u32 i = 0; i <= IPV6_EXTENSIONS; i++) {
-		struct ipv6_extension *extension;
-		u64 size;
-
-		if (next != IPPROTO_HOPOPTS && next != IPPROTO_ROUTING && next != IPPROTO_DSTOPTS && next != IPPROTO_AH && next != IPPROTO_FRAGMENT) {
-			pkt->flow.proto = next;
-			if (next == 50 || next == 59)	/* encrypted, or nothing behind */
-				return PARSED;
-			return parse_l4(pkt, at, end);
-		}
-		if (i == IPV6_EXTENSIONS)
-			break;
-		extension = bytes_at(pkt, at, sizeof(*extension));
-		if (at + sizeof(*extension) > end || !extension)
-			return PARSED_MALFORMED;
-		size = ((u64)extension->length + 1) * 8;
-		if (next == IPPROTO_AH)
-			size = ((u64)extension->length + 2) * 4;
-		if (next == IPPROTO_FRAGMENT) {
-			size = sizeof(*extension);
-			if (extension->fragment & bpf_htons(0xfff9)) {
-				m->frag = 1;
-				m->have |= HAVE_FRAG;
-			}
-		}
-		next = extension->next;
-		at += size;
-		if (at > end)
-			return PARSED_MALFORMED;
-		if (m->frag) {
-			/* What follows a fragment header is only whole in the first one, and nobody may rely on it. */
-			pkt->flow.proto = next;
-			return PARSED;
-		}
-	}
-	return PARSED_MALFORMED;
-}
-
 inline_always enum parsed parse(struct pkt *pkt)
 {
 	struct md *m = &pkt->m;
 	struct eth_header *eth = bytes_at(pkt, 0, sizeof(*eth));
+	struct payload payload = {};
+	enum parsed parsed = PARSED;
 	u64 at = sizeof(*eth);
 	be16 type;
 
@@ -194,10 +205,14 @@ inline_always enum parsed parse(struct pkt *pkt)
 	if (m->eth_type == ETHERTYPE_CONTROL)
 		return PARSED_CONTROL;
 	if (m->eth_type == ETHERTYPE_IP)
-		return parse_ipv4(pkt, at);
-	if (m->eth_type == ETHERTYPE_IPV6)
-		return parse_ipv6(pkt, at);
-	return PARSED;
+		parsed = parse_ipv4(pkt, at, &payload);
+	else if (m->eth_type == ETHERTYPE_IPV6)
+		parsed = parse_ipv6(pkt, at, &payload);
+	else
+		return PARSED;
+	if (parsed != PARSED)
+		return parsed;
+	return parse_l4(pkt, payload.at, payload.end);
 }
 
 #endif

@@ -1,6 +1,6 @@
 /* What bodies and framework share: integers, addresses, flows, verdicts. */
-#ifndef EBPFNF_TYPES_H
-#define EBPFNF_TYPES_H
+#ifndef EBPFNF_FRAMEWORK_TYPES_H
+#define EBPFNF_FRAMEWORK_TYPES_H
 
 #include <linux/types.h>
 
@@ -86,8 +86,10 @@ enum {
 	IPPROTO_UDP = 17,
 	IPPROTO_ROUTING = 43,
 	IPPROTO_FRAGMENT = 44,
+	IPPROTO_ESP = 50,
 	IPPROTO_AH = 51,
 	IPPROTO_ICMPV6 = 58,
+	IPPROTO_NONE = 59,
 	IPPROTO_DSTOPTS = 60,
 };
 
