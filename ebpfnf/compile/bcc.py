@@ -34,6 +34,7 @@ FLAGS = (
     "-fdebug-compilation-dir=.",
     "-iquote.",
     *(f"-Werror={name}" for name in _REFUSED),
+    "-Wno-incompatible-pointer-types-discards-qualifiers",  # the kernel's helpers are declared without const
     "-ferror-limit=20",
     "-fno-caret-diagnostics",
     "-fno-color-diagnostics",

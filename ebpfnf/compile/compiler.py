@@ -35,7 +35,7 @@ class _Compiled:
 
 def compile_source(source: Source) -> tuple[Program, ...]:
     """One program for each of `source.programs`, in that order; CompileError in the author's file and line."""
-    refused = [error for name, text in source.files.items() for error in body.check(text, source.authors.get(name, name))]
+    refused = [error for name, path in source.authors.items() for error in body.check(source.files[name], path)]
     if refused:
         raise diagnostics.joined(refused)
     key = _key(source)
@@ -69,7 +69,7 @@ def _compile(source: Source) -> _Compiled:
         code, messages = _run(folder)
         result = folder / "result.json"
         if code or not result.exists():
-            found = diagnostics.errors(messages, source.authors, source.text)
+            found = diagnostics.errors(messages, source.authors, "\n".join([source.text, *source.files.values()]))
             raise diagnostics.joined(found or (diagnostics.death(code, messages),))
         answer = json.loads(result.read_text(encoding="utf-8"))
     if "missing" in answer:

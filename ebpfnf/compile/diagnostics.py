@@ -75,7 +75,7 @@ def _plain(what: str, code: str) -> tuple[str, str]:
 
 def _members(wanted: str, struct: str, code: str) -> str:
     """The names of a struct's members, or the one that was meant."""
-    body = re.search(rf"\bstruct {struct}\s*{{([^{{}}]*)}}", code)
+    body = re.search(rf"\bstruct {struct}\s*{{((?:[^{{}}]|{{[^{{}}]*}})*)}}", code)
     names = re.findall(r"(\w+)(?:\[\w+\])?\s*;", body[1]) if body else []
     close = difflib.get_close_matches(wanted, names, 1)
     if close:
