@@ -1,4 +1,4 @@
-"""What a lab is made of, as values; DEMO is the data-centre edge of examples/dc-edge."""
+"""What a lab is made of, as values; DEMO is the data-centre edge of examples/dc-edge, LINE what a load passes through."""
 
 from __future__ import annotations
 
@@ -97,4 +97,17 @@ DEMO = Topology(
         Cable("switch:web1", "web1:eth0"),
         Cable("switch:web2", "web2:eth0"),
     ),
+)
+
+LINE = Topology(
+    hosts=(
+        Host("client", (Port("eth0", "02:00:00:00:01:09", ("192.0.2.9/24",), gro=True, tx_checksum=False),)),
+        Host(
+            "dut",
+            (Port("eth0", "02:00:00:00:02:01", ("192.0.2.1/24",)), Port("eth1", "02:00:00:00:02:02", ("10.1.0.1/24",))),
+            forwards=True,
+        ),
+        Host("sink", (Port("eth0", "02:00:00:00:03:11", ("10.1.0.11/24",), gro=True),)),
+    ),
+    cables=(Cable("client:eth0", "dut:eth0"), Cable("sink:eth0", "dut:eth1")),
 )

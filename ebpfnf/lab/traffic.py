@@ -1,0 +1,156 @@
+"""Load through a chain, with proof: numbered packets on which each stage of the chain leaves the mark of its generation.
+
+Both ends are XDP programs (traffic.c), so that one core sends, handles and counts several hundred thousand packets a second.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import socket
+import struct
+import threading
+import time
+from collections.abc import Mapping
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+
+from ebpfnf.compile import compile_source
+from ebpfnf.kernel import links, maps, programs
+from ebpfnf.kernel.syscall import BpfError
+from ebpfnf.lab.frames import udp_frame
+from ebpfnf.lab.lab import Lab
+from ebpfnf.model import ConstLayout, Program, SlotLayout, Source
+
+FRAME, PAYLOAD, MAX_SLOTS = 96, 42, 8  # as in traffic.c
+_MAGIC = 0x6562706E66_6C6F61
+_SINK = struct.Struct("=5Q256Q")
+# Frames of one system call, which takes 25 ms to set up and wind down. The kernel hands them on in batches, each of which is
+# worked off before the next; a batch is shorter than a veth's queue (256), so the load itself loses nothing.
+_CHUNK, _BATCH = 65536, 64
+_PATIENCE = 0.5  # seconds until a frame that is under way counts as lost
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """What became of the packets. by_mark: mark of the generation -> packets (0: handled by no marking stage)."""
+
+    sent: int
+    received: int
+    mixed: int
+    by_mark: Mapping[int, int]
+    seconds: float
+    intact: bool  # the numbers that arrived sum to those that were sent
+
+    @property
+    def lost(self) -> int:
+        """Sent and never received."""
+        return self.sent - self.received
+
+    @property
+    def whole(self) -> bool:
+        """Nothing lost, nothing doubled, no packet saw two generations."""
+        return self.lost == 0 and self.mixed == 0 and self.intact
+
+    @property
+    def pps(self) -> int:
+        """Packets a second, there and checked."""
+        return int(self.received / self.seconds) if self.seconds else 0
+
+
+class Load:
+    """A sender on one host and the counting end on another, of a lab that is up. `slots`: how many stages leave a mark.
+
+    Stage i writes its mark into byte 8 + i of the UDP payload.
+    """
+
+    def __init__(self, lab: Lab, slots: int, *, sender: str = "client", sink: str = "sink", interface: str = "eth0") -> None:
+        if not 1 <= slots <= MAX_SLOTS:
+            raise ValueError(f"slots: 1 to {MAX_SLOTS}")
+        self._lab, self._slots, self._ends, self._interface = lab, slots, (sender, sink), interface
+        self._open = ExitStack()
+
+    def __enter__(self) -> Load:
+        with ExitStack() as made:
+            source, sink = _map(made, 8 + FRAME, "load_source"), _map(made, _SINK.size, "load_sink")
+            source.update(bytes(4), bytes(8) + self._frame())
+            sink.update(bytes(4), _SINK.pack(self._slots, _MAGIC, *bytes(259)))
+            self._counts = made.enter_context(memoryview(made.enter_context(sink.mmap())))
+            self._source = source
+            generate, check = _programs()
+            self._generate = _load(made, generate, {"source": source.fd, "sink": sink.fd})
+            checking = _load(made, check, {"source": source.fd, "sink": sink.fd})
+            with self._lab.enter(self._ends[1]):
+                made.callback(os.close, links.create_xdp(checking, socket.if_nametoindex(self._interface)))
+            self._open = made.pop_all()
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self._open.close()
+
+    def run(self, packets: int, until: threading.Event | None = None) -> Result:
+        """Sends that many, and more until the event is set; waits for them. It keeps to one CPU: do other things in another thread."""
+        first, before, began = self._number(), self._sink(), time.monotonic()
+        cpus = os.sched_getaffinity(0)
+        os.sched_setaffinity(0, {min(cpus)})
+        try:
+            with self._lab.enter(self._ends[0]):
+                interface = socket.if_nametoindex(self._interface)
+                while (sent := self._number() - first) < packets or (until and not until.is_set()):
+                    self._send(min(_CHUNK, packets - sent) if sent < packets else _CHUNK, interface)
+        finally:
+            os.sched_setaffinity(0, cpus)
+        seconds = time.monotonic() - began
+        self._settle(before[2] + sent)
+        after = self._sink()
+        received, numbers, mixed = (after[i] - before[i] for i in (2, 3, 4))
+        marks = {mark: after[5 + mark] - before[5 + mark] for mark in range(256) if after[5 + mark] != before[5 + mark]}
+        return Result(sent, received, mixed, marks, seconds, numbers == sum(range(first, first + sent)))
+
+    def _send(self, count: int, interface: int) -> None:
+        try:
+            programs.send(self._generate, bytes(FRAME), count=count, ifindex=interface, batch=_BATCH)
+        except BpfError as error:
+            if error.errno != errno.EINTR:  # a signal: some were sent, the numbers say how many
+                raise
+
+    def _settle(self, wanted: int) -> None:
+        until = time.monotonic() + _PATIENCE
+        while self._sink()[2] < wanted and time.monotonic() < until:
+            time.sleep(0.001)
+
+    def _frame(self) -> bytes:
+        (sender, sink) = (self._lab.topology.host(name).ports[0] for name in self._ends)
+        payload = bytes(8 + MAX_SLOTS) + struct.pack("=Q", _MAGIC)
+        source, destination = (port.addresses[0].partition("/")[0] for port in (sender, sink))
+        frame = udp_frame(sender.mac, sink.mac, source, 4000, destination, 9, payload.ljust(FRAME - PAYLOAD, b"\0"))
+        return frame[: PAYLOAD - 2] + b"\0\0" + frame[PAYLOAD:]  # no UDP checksum: the number changes
+
+    def _sink(self) -> tuple[int, ...]:
+        return _SINK.unpack(self._counts[: _SINK.size])
+
+    def _number(self) -> int:
+        value = self._source.lookup(bytes(4))
+        assert value is not None
+        return int(struct.unpack_from("=Q", value)[0])
+
+
+def _programs() -> tuple[Program, ...]:
+    text = Path(__file__).with_name("traffic.c").read_text()
+    no_slot, no_const = SlotLayout(0, 0, 0, 0), ConstLayout(0, 0, 0, 0, 0)
+    return compile_source(Source(text, {}, {}, ("generate", "check"), (), (), (), no_slot, no_const, {1: "source", 2: "sink"}))
+
+
+def _map(made: ExitStack, size: int, name: str) -> maps.Map:
+    return made.enter_context(maps.Map(maps.create("array", 4, size, 1, maps.MMAPABLE, name)))
+
+
+def _load(made: ExitStack, program: Program, fds: Mapping[str, int]) -> int:
+    insns = bytearray(program.insns)
+    for index, name in program.relocations:
+        struct.pack_into("=I", insns, index * 8 + 4, fds[name])
+    fd = programs.load(bytes(insns), f"load_{program.name}")
+    made.callback(os.close, fd)
+    return fd
