@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 from collections.abc import Mapping
 from typing import Any
 
@@ -12,6 +11,7 @@ from ebpfnf.model import Fields, Stage, Table, TableSpec
 from ebpfnf.names import pin_name
 from ebpfnf.tables.layout import capacity, key_type, layout_digest, value_type
 from ebpfnf.tables.match import MatchField, describe
+from ebpfnf.tables.text import key_text
 from ebpfnf.tables.types import Integer, Ip, Record, Type
 
 STEP = 10  # between the numbers of an acl's rules, so that an operator can put one between two
@@ -68,16 +68,11 @@ def entries_of(table: Table, items: Any) -> tuple[tuple[str, Any], ...]:
     return tuple(entries)
 
 
-def key_text(kind: Type, key: Any) -> str:
-    """A canonical key as text: what `parse_key` takes."""
-    return json.dumps(key, separators=(",", ":")) if isinstance(key, dict) else str(key).lower() if isinstance(key, bool) else str(key)
-
-
 def _entry(table: Table, place: int, item: Any) -> tuple[str, Any]:
     key, value = key_type(table), value_type(table)
     if table.kind == "acl":
-        fields = {n: item.get(n, 0) for n, _ in value.fields} if isinstance(value, Record) else {}
-        return str(STEP * (place + 1)), {"match": {n: list(v) for n, v in item["match"].items()}, **value.parse(fields)}
+        content = _pick(table, value, item) if isinstance(value, Record) else {"value": value.parse(place)}
+        return str(STEP * (place + 1)), {"match": {n: list(v) for n, v in item["match"].items()}, **content}
     if not isinstance(item, Mapping):
         try:
             return key_text(key, key.parse(item)), value.parse(place)

@@ -18,6 +18,7 @@ from ebpfnf.tables.types import Record, Type, ip_bytes, ip_text, type_of
 NO_PREALLOC = 1  # BPF_F_NO_PREALLOC, which LPM tries demand
 SMALLEST_ACL = 64
 LARGEST_ACL = 4096  # records: the verifier walks through all of them
+_ROOM = 16  # records that may be added live before a deploy must make the table larger
 STATS = ("created", "full", "deleted")
 KINDS = ("exact", "prefix", "acl", "connections", "counter", "histogram", "consistent_hash")
 
@@ -99,7 +100,7 @@ def capacity(table: Table) -> int:
     if records > table.size:
         cure = "use prefixes for lists, or raise the table's size"
         raise TableError(f"table '{table.name}': its {len(rules)} rules became {records} records, it holds {table.size}", cure=cure)
-    return min(table.size, max(SMALLEST_ACL, 1 << (records - 1).bit_length() if records else 0))
+    return min(table.size, max(SMALLEST_ACL, 1 << (records + _ROOM - 1).bit_length()))
 
 
 def capacity_of(table: Table, size: int) -> int:

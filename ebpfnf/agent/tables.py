@@ -1,0 +1,284 @@
+"""Tables in their text form: fill, read, change while packets run. Keys are text, values JSON's types.
+
+An entry changes as a whole: a packet sees it as it was or as it is. Rules and consistent hashing are one blob each, made anew
+beside the live one and swapped in; who changes those holds the deployment's lock.
+"""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+import struct
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+
+from ebpfnf.errors import TableError
+from ebpfnf.kernel import maps
+from ebpfnf.kernel.maps import Map
+from ebpfnf.kernel.syscall import BpfError
+from ebpfnf.model import Table
+from ebpfnf.tables import acl, maglev
+from ebpfnf.tables.layout import STATS, acl_rule, blob_size, capacity, capacity_of, decode_key, encode_key, key_type, value_type
+from ebpfnf.tables.match import match_fields
+from ebpfnf.tables.text import bucket_labels, key_text, parse_key
+from ebpfnf.tables.types import Record
+
+_ZERO = bytes(4)
+_BLOBS = ("acl", "consistent_hash")
+_COUNTS = ("counter", "histogram")
+_SHOWN = 3  # differences that are named
+
+
+def fill(table: Table, live: Map | int, entries: Iterable[tuple[str, Any]]) -> None:
+    """Write all entries into a table that is new and empty. `live` is its map, or the fd of it."""
+    with _opened(live) as target:
+        wanted = _canonical(table, entries)
+        if table.kind in _BLOBS:
+            _swap(table, target, capacity(table), wanted)
+            return
+        _changeable(table)
+        if len(wanted) > table.size:
+            raise TableError(f"table '{table.name}': {len(wanted)} entries, it holds {table.size}")
+        kind = value_type(table)
+        with _refusals(table, "entries"):
+            target.update_many((encode_key(table, key), kind.encode(value)) for key, value in wanted.items())
+
+
+def get(table: Table, live: Map, key: Any) -> Any:
+    """The value of `key`; None where there is none. Counters are summed over the CPUs."""
+    if table.kind in _BLOBS:
+        return _blob(table, live)[1].get(_key(table, key))
+    if table.kind in _COUNTS:
+        return _counts(table, live)[_index(table, key)]
+    data = live.lookup(encode_key(table, _key(table, key)))
+    return None if data is None else value_type(table).decode(data)
+
+
+def set(table: Table, live: Map, key: Any, value: Any, stats: Map | None = None) -> None:  # the verb of `ebpfnf table`
+    """Add or overwrite an entry. Of an acl the key is a rule's number: packets try rules in that order."""
+    ((wanted, content),) = _canonical(table, [(key, value)]).items()
+    if table.kind in _BLOBS:
+        size, entries = _blob(table, live)
+        _swap(table, live, size, {**entries, wanted: content})
+        return
+    _changeable(table)
+    data = encode_key(table, wanted)
+    with _refusals(table, repr(key)):
+        if live.lookup(data) is None:
+            _count(stats, "created")
+        live.update(data, value_type(table).encode(content))
+
+
+def delete(table: Table, live: Map, key: Any, stats: Map | None = None) -> bool:
+    """Remove an entry; False where there was none. A counter starts again at zero."""
+    wanted = _key(table, key)
+    if table.kind in _BLOBS:
+        size, entries = _blob(table, live)
+        if wanted in entries:
+            _swap(table, live, size, {k: v for k, v in entries.items() if k != wanted})
+        return wanted in entries
+    if table.kind in _COUNTS:
+        index, zero = struct.pack("=I", _index(table, key)), bytes(value_type(table).size)
+        live.update(index, [zero] * len(live.lookup_percpu(index) or ()) if live.per_cpu else zero)
+        return True
+    removed = live.delete(encode_key(table, wanted))
+    if removed:
+        _count(stats, "deleted")
+    return removed
+
+
+def dump(table: Table, live: Map) -> Iterator[tuple[str, Any]]:
+    """All entries as (key, value). Of counters those that counted, of a histogram each bucket with its bounds as key."""
+    kind = key_type(table)
+    if table.kind in _BLOBS:
+        yield from ((str(number), value) for number, value in sorted(_blob(table, live)[1].items()))
+    elif table.kind == "histogram":
+        yield from zip(bucket_labels(table.buckets), _counts(table, live), strict=True)
+    elif table.kind == "counter":
+        for index, value in enumerate(_counts(table, live)):
+            if any(value.values()) if isinstance(value, dict) else value:
+                yield str(index), value
+    else:
+        values = value_type(table)
+        for key, data in live.items():
+            yield key_text(kind, decode_key(table, key)), values.decode(data)
+
+
+def diff(table: Table, live: Map, entries: Iterable[tuple[str, Any]]) -> str:
+    """How the live entries differ from `entries`, in words; empty where they don't."""
+    kind = key_type(table)
+    there = {key: value for key, value in dump(table, live)}
+    wanted = _canonical(table, entries)
+    if table.kind == "acl":  # through the blob and back, so that both are in their normal spelling
+        size = _blob(table, live)[0]
+        wanted = _decode(table, size, _encode(table, size, wanted))
+    said = {key_text(kind, key): value for key, value in wanted.items()}
+    words = [f"'{key}' is live only" for key in there if key not in said]
+    words += [f"'{key}' is in the file only" if key not in there else f"'{key}' differs" for key in said if there.get(key) != said[key]]
+    more = f", and {len(words) - _SHOWN} more" if len(words) > _SHOWN else ""
+    return ", ".join(words[:_SHOWN]) + more
+
+
+def statistics(live: Map, stats: Map) -> dict[str, int]:
+    """What became of the entries that packets made: created, full (could not be), deleted, present, evicted."""
+    sums = dict.fromkeys(STATS, 0)
+    for entry in range(2):
+        for one in stats.lookup_percpu(struct.pack("=I", entry)) or ():
+            for name, number in zip(STATS, struct.unpack("=3Q", one), strict=True):
+                sums[name] += number
+    present = sum(1 for _ in live.keys())  # noqa: SIM118
+    return {**sums, "present": present, "evicted": max(0, sums["created"] - sums["deleted"] - present)}
+
+
+# ---------------------------------------------------------------- text and canonical values
+
+
+def _key(table: Table, key: Any) -> Any:
+    try:
+        parsed = parse_key(key_type(table), key)
+        if table.kind == "consistent_hash" and not 1 <= parsed <= table.size:
+            raise ValueError(f"a number from 1 to {table.size}")
+    except ValueError as error:
+        raise TableError(f"table '{table.name}': key {_shown(key)}: wanted {error}") from None
+    return parsed
+
+
+def _value(table: Table, key: Any, value: Any) -> Any:
+    kind = value_type(table)
+    try:
+        if table.kind != "acl":
+            return kind.parse(value)
+        _, rest = acl_rule(value)
+        content = kind.parse(rest if isinstance(kind, Record) else rest.pop("value", None))
+        if not isinstance(kind, Record) and rest:
+            raise ValueError("a rule with match and value")
+    except (ValueError, TableError) as error:
+        raise TableError(f"table '{table.name}': value of {_shown(key)}: wanted {error}") from None
+    extra = {name: value[name] for name in ("require", "exclude") if value.get(name)}
+    return {"match": value["match"], **extra, **(content if isinstance(kind, Record) else {"value": content})}
+
+
+def _canonical(table: Table, entries: Iterable[tuple[str, Any]]) -> dict[Any, Any]:
+    """Entries by canonical key; for records as keys by their text."""
+    result: dict[Any, Any] = {}
+    for key, value in entries:
+        parsed = _key(table, key)
+        result[_Row(parsed) if isinstance(parsed, dict) else parsed] = _value(table, key, value)
+    return result
+
+
+class _Row(dict[str, Any]):
+    """A record as a key of a dictionary."""
+
+    def __hash__(self) -> int:  # type: ignore[override]
+        return hash(tuple(self.items()))
+
+
+def _shown(key: Any) -> str:
+    text = key if isinstance(key, str) else json.dumps(key)
+    return f"'{text[:80]}'"
+
+
+def _index(table: Table, key: Any) -> int:
+    labels = bucket_labels(table.buckets)
+    if table.kind == "histogram" and key in labels:
+        return labels.index(key)
+    index = int(_key(table, key))
+    if index >= table.size:
+        raise TableError(f"table '{table.name}': key {_shown(key)}: wanted a number from 0 to {table.size - 1}")
+    return index
+
+
+def _changeable(table: Table) -> None:
+    if table.kind in _COUNTS:
+        raise TableError(f"table '{table.name}' is counted by packets", cure="delete an entry to start again at zero")
+
+
+# ---------------------------------------------------------------- maps
+
+
+def _counts(table: Table, live: Map) -> list[Any]:
+    """All values of an array, summed over the CPUs."""
+    kind = value_type(table)
+    rows = live.items_percpu() if live.per_cpu else ((key, [value]) for key, value in live.items())
+    sums: list[Any] = [None] * live.max_entries
+    for key, values in rows:
+        total = [sum(column) & (1 << 64) - 1 for column in zip(*(struct.unpack(f"={kind.size // 8}Q", one) for one in values), strict=True)]
+        sums[struct.unpack("=I", key)[0]] = kind.decode(struct.pack(f"={len(total)}Q", *total))
+    return sums
+
+
+def _count(stats: Map | None, what: str) -> None:
+    """Note an entry made or removed by hand, in the entry of the statistics that packets leave alone."""
+    if stats is not None:
+        index = struct.pack("=I", 1)
+        slots = stats.lookup_percpu(index) or []
+        numbers = list(struct.unpack("=3Q", slots[0]))
+        numbers[STATS.index(what)] += 1
+        stats.update(index, [struct.pack("=3Q", *numbers), *slots[1:]])
+
+
+def _blob(table: Table, outer: Map) -> tuple[int, dict[int, Any]]:
+    """The capacity of the live blob, and what is in it."""
+    number = outer.lookup(_ZERO)
+    if number is None:
+        raise TableError(f"table '{table.name}' was never filled", cure="deploy again")
+    with Map(maps.open_id(struct.unpack("=I", number)[0])) as inner:
+        data = inner.lookup(_ZERO) or b""
+    size = capacity_of(table, len(data))
+    return size, _decode(table, size, data)
+
+
+def _swap(table: Table, outer: Map, size: int, entries: Mapping[int, Any]) -> None:
+    """Make a blob of these entries the live one. When this returns no packet looks at the old one any more."""
+    blob = _encode(table, size, entries)
+    with Map(maps.create("array", 4, blob_size(table, size), 1, name=table.name.rpartition(".")[2])) as inner:
+        inner.update(_ZERO, blob)
+        outer.update(_ZERO, struct.pack("=I", inner.fd))
+
+
+def _encode(table: Table, size: int, entries: Mapping[int, Any]) -> bytes:
+    kind = value_type(table)
+    if table.kind == "consistent_hash":
+        return maglev.encode_blob(size, kind, entries)
+    rules = []
+    for number, entry in sorted(entries.items()):
+        rule, rest = acl_rule(entry)
+        rules.append((number, rule, rest if isinstance(kind, Record) else rest["value"]))
+    try:
+        return acl.encode_blob(match_fields(table.key), kind, size, rules)
+    except TableError as error:
+        raise TableError(f"table '{table.name}': {error.what}", cure=error.cure) from None
+
+
+def _decode(table: Table, size: int, data: bytes) -> dict[int, Any]:
+    kind = value_type(table)
+    if table.kind == "consistent_hash":
+        return maglev.decode_blob(size, kind, data)
+    result = {}
+    for number, rule, value in acl.decode_blob(match_fields(table.key), kind, size, data):
+        extra = {name: bits for name, bits in (("require", rule.require), ("exclude", rule.exclude)) if bits}
+        content = value if isinstance(kind, Record) else {"value": value}
+        result[number] = {"match": {name: list(values) for name, values in rule.match.items()}, **extra, **content}
+    return result
+
+
+@contextmanager
+def _opened(live: Map | int) -> Iterator[Map]:
+    if isinstance(live, Map):
+        yield live
+        return
+    with Map(os.dup(live)) as opened:
+        yield opened
+
+
+@contextmanager
+def _refusals(table: Table, what: str) -> Iterator[None]:
+    try:
+        yield
+    except BpfError as error:
+        if error.errno in (errno.E2BIG, errno.ENOSPC):
+            raise TableError(f"table '{table.name}' is full: no room for {what}, it holds {table.size}") from None
+        raise
