@@ -26,7 +26,7 @@ def build(deployment: Deployment, granularity: str = "") -> Bundle:
 
 def expand(deployment: Deployment) -> Graph:
     """The deployment's graph, checked."""
-    expanded = graph.expand(deployment, spec.builtin_vnf("router"))
+    expanded = graph.expand(deployment, spec.router())
     graph.check(expanded, spec.fields())
     return expanded
 
@@ -39,7 +39,7 @@ def assemble(expanded: Graph, segments: Segments) -> Bundle:
 
 
 def _bodies(expanded: Graph) -> dict[str, str]:
-    return {stage.mnf.name: Path(stage.mnf.folder, "mnf.c").read_text() for stage in expanded.stages}
+    return {stage.mnf.folder: Path(stage.mnf.folder, "mnf.c").read_text() for stage in expanded.stages}
 
 
 def _bundle(expanded: Graph, segments: Segments, source: Source, programs: tuple[Program, ...]) -> Bundle:

@@ -20,7 +20,8 @@ _MMAPABLE, _RDONLY_PROG = 1 << 10, 1 << 7  # linux/bpf.h
 
 
 def generate(graph: Graph, segments: Segments, fields: Fields, bodies: Mapping[str, str]) -> Source:
-    """The C of this graph, cut into these segments. `bodies`: mNF -> the text of its mnf.c."""
+    """The C of this graph, cut into these segments. `bodies`: an mNF's folder -> the text of its mnf.c."""
+    includes = _includes(graph)
     counters = allocate(graph)
     chains = classifier(graph, fields)
     tables = [(stage, made(stage, fields)) for stage in graph.stages]
@@ -43,7 +44,7 @@ def generate(graph: Graph, segments: Segments, fields: Fields, bodies: Mapping[s
         metadata=[_member(m) for m in layout.metadata_members(fields)],
         own_metadata=[(CIdent(name), [_member(m) for m in members]) for name, members in layout.own_metadata(graph.stages)],
         classifier=chains.views(ids)[0],
-        stages=[_stage(stage, own, place, ids) for (stage, own), place in zip(tables, configurations, strict=True)],
+        stages=[_stage(stage, own, place, ids, includes[stage.mnf.folder]) for (stage, own), place in zip(tables, configurations, strict=True)],
         chains=chain_views(graph, counters, segments),
         segments=segment_views(graph, counters, segments),
     )
@@ -51,9 +52,9 @@ def generate(graph: Graph, segments: Segments, fields: Fields, bodies: Mapping[s
         text=text,
         files={
             **{f"ebpfnf/{name}": (FRAMEWORK / name).read_text() for name in _HEADERS},
-            **{f"mnf/{stage.mnf.name}.c": bodies[stage.mnf.name] for stage in graph.stages},
+            **{f"mnf/{name}.c": bodies[folder] for folder, name in includes.items()},
         },
-        authors={f"mnf/{stage.mnf.name}.c": f"{stage.mnf.folder}/mnf.c" for stage in graph.stages},
+        authors={f"mnf/{name}.c": f"{folder}/mnf.c" for folder, name in includes.items()},
         programs=tuple(f"seg_{k}" for k in range(len(segments.groups))),
         maps=maps,
         tables=tuple(table for owner in owners for table in owner.tables),
@@ -62,6 +63,16 @@ def generate(graph: Graph, segments: Segments, fields: Fields, bodies: Mapping[s
         const=layout.const_layout(len(const)),
         map_ids={number: name for name, number in ids.items()},
     )
+
+
+def _includes(graph: Graph) -> dict[str, str]:
+    """What each mNF's body is called in the module. During a swap two versions of one mNF may stand side by side."""
+    names: dict[str, str] = {}
+    for stage in graph.stages:
+        if stage.mnf.folder not in names:
+            versions = sum(1 for s in graph.stages if s.mnf.name == stage.mnf.name and s.mnf.folder in names)
+            names[stage.mnf.folder] = f"{stage.mnf.name}__{versions + 1}" if versions else stage.mnf.name
+    return names
 
 
 def _maps(graph: Graph, segments: Segments, slot: SlotLayout, const: bytes) -> tuple[MapSpec, ...]:
@@ -79,10 +90,10 @@ def _member(member: layout.Member) -> dict[str, Any]:
     return {"name": CIdent(member.name), "c": CType(member.c), "count": CInt(member.count)}
 
 
-def _stage(stage: Stage, own: Made, place: layout.Configuration, ids: Mapping[str, int]) -> dict[str, Any]:
+def _stage(stage: Stage, own: Made, place: layout.Configuration, ids: Mapping[str, int], include: str) -> dict[str, Any]:
     return {
         "id": CIdent(c_identifier(stage.id)),
-        "mnf": CIdent(stage.mnf.name),
+        "mnf": CIdent(include),
         "cfg": [_member(layout.Member(c_field(name), kind.c)) for name, kind in place.record.fields] if place.record else [],
         "cfg_offset": CInt(place.offset),
         "scratch": [_member(m) for m in layout.scratch_members(stage)],

@@ -89,6 +89,7 @@ inline_always void *bytes_at(const struct pkt *pkt, u64 offset, u64 size)
 	if (offset > 0x7fff)
 		return 0;
 	bytes = data + offset;
+	as_checked(bytes);
 	if (bytes + size > end)
 		return 0;
 	return bytes;

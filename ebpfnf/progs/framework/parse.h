@@ -77,6 +77,7 @@ inline_always enum parsed parse_ipv6(struct pkt *pkt, u64 at, struct payload *pa
 	next = ip->next;
 	at += sizeof(*ip);
 
+#pragma clang loop unroll(disable)
 	for (u32 i = 0; i <= IPV6_EXTENSIONS; i++) {
 		struct ipv6_extension *extension;
 		u64 size;
