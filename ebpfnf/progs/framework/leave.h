@@ -14,30 +14,38 @@ inline_always void count(struct pkt *pkt, u32 counter)
 	pkt->slot->counts[counter]++;
 }
 
-inline_always int leave(struct pkt *pkt, u32 action, u32 counter, u32 port, u32 position)
+inline_always void leave(struct pkt *pkt, u32 action, u32 counter, u32 port, u32 position)
 {
-	count(pkt, counter);
-	if (HOST->flags & HOST_RECORDS) {
-		struct exit_record *record = &pkt->slot->exit;
+	pkt->ending.action = action;
+	pkt->ending.counter = counter;
+	pkt->ending.port = port;
+	pkt->ending.position = position;
+}
 
-		record->action = action;
-		record->counter = counter;
-		record->port = port;
-		record->position = position;
-		record->mark++;
+inline_always int ended(struct pkt *pkt)
+{
+	u64 counter = pkt->ending.counter;
+
+	as_checked(counter);
+	if (counter >= COUNTERS)
+		return XDP_ABORTED;
+	pkt->slot->counts[counter]++;
+	if (HOST->flags & HOST_RECORDS) {
+		pkt->slot->exit.ending = pkt->ending;
+		pkt->slot->exit.mark++;
 		record_save(pkt);
 	}
-	return action;
+	return pkt->ending.action;
 }
 
 /* Every way out but a drop emits the bytes as written so far. */
-inline_always int leave_written(struct pkt *pkt, u32 action, u32 counter, u32 port, u32 position)
+inline_always void leave_written(struct pkt *pkt, u32 action, u32 counter, u32 port, u32 position)
 {
 	checksums_complete(pkt);
-	return leave(pkt, action, counter, port, position);
+	leave(pkt, action, counter, port, position);
 }
 
-inline_always int leave_by(struct pkt *pkt, u32 port, u32 counter, u32 too_big, u32 failed, u32 position)
+inline_always void leave_by(struct pkt *pkt, u32 port, u32 counter, u32 too_big, u32 failed, u32 position)
 {
 	u64 size = pkt->m.len - (pkt->m.l3 ? pkt->m.l3 : 14);
 	long action;
@@ -50,7 +58,7 @@ inline_always int leave_by(struct pkt *pkt, u32 port, u32 counter, u32 too_big, 
 	action = bpf_redirect_map(MAP_FD(MAP_ports), port, XDP_DROP);
 	if (action != XDP_REDIRECT)
 		return leave(pkt, XDP_DROP, failed, port, position);
-	return leave(pkt, XDP_REDIRECT, counter, port, position);
+	leave(pkt, XDP_REDIRECT, counter, port, position);
 }
 
 #endif

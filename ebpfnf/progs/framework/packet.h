@@ -17,12 +17,18 @@ struct host {
 #define HOST_RECORDS 1u		/* write the exit record: private copies only */
 #define HOST_VIRTUAL_CLOCK 2u	/* take the time from the slot, not from the kernel */
 
-struct exit_record {
+
+/* How the packet's way through this program ends: one place counts and returns it, whatever way led there. */
+struct ending {
 	u32 action;
 	u32 counter;
 	u32 port;
 	u32 position;		/* index + 1; 0: the framework itself */
-	u64 mark;
+};
+
+struct exit_record {
+	struct ending ending;
+	u64 mark;		/* counts the packets that ended */
 };
 
 /* One CPU's own memory. XDP runs with bottom halves off and is never nested, so nobody else writes here. */
@@ -38,6 +44,7 @@ struct slot {
 struct pkt {
 	struct xdp_md *ctx;
 	struct slot *slot;
+	struct ending ending;
 	/* From here on the record travels from segment to segment. */
 	u64 now;
 	struct flow flow;
