@@ -56,7 +56,7 @@ DENIED_V4, DENIED_V6 = "203.0.113.5", "2001:db8:bad::5"  # addresses of the clie
 
 
 def _web(name: str, number: int) -> Host:
-    port = Port("eth0", f"02:00:00:00:03:{number}", (f"10.1.0.{number}/24", f"2001:db8:1::{number}/64"), tx_checksum=False)
+    port = Port("eth0", f"02:00:00:01:00:{number}", (f"10.1.0.{number}/24", f"2001:db8:1::{number}/64"), tx_checksum=False)
     return Host(name, (port,), routes=(("0.0.0.0/0", "10.1.0.1"), ("::/0", "2001:db8:1::1")), serves=8080)
 
 
@@ -67,7 +67,7 @@ DEMO = Topology(
             (
                 Port(
                     "eth0",
-                    "02:00:00:00:01:09",
+                    "02:00:00:00:09:01",
                     ("192.0.2.9/24", "2001:db8:ffff::9/64", f"{DENIED_V4}/32", f"{DENIED_V6}/128"),
                     gro=True,
                     tx_checksum=False,
@@ -101,13 +101,13 @@ DEMO = Topology(
 
 LINE = Topology(
     hosts=(
-        Host("client", (Port("eth0", "02:00:00:00:01:09", ("192.0.2.9/24",), gro=True, tx_checksum=False),)),
+        Host("client", (Port("eth0", "02:00:00:00:09:01", ("192.0.2.9/24",), gro=True, tx_checksum=False),)),
         Host(
             "dut",
             (Port("eth0", "02:00:00:00:02:01", ("192.0.2.1/24",)), Port("eth1", "02:00:00:00:02:02", ("10.1.0.1/24",))),
             forwards=True,
         ),
-        Host("sink", (Port("eth0", "02:00:00:00:03:11", ("10.1.0.11/24",), gro=True),)),
+        Host("sink", (Port("eth0", "02:00:00:01:00:11", ("10.1.0.11/24",), gro=True),)),
     ),
     cables=(Cable("client:eth0", "dut:eth0"), Cable("sink:eth0", "dut:eth1")),
 )

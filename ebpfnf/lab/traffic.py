@@ -9,9 +9,10 @@ import errno
 import os
 import socket
 import struct
+import sys
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,9 +25,9 @@ from ebpfnf.lab.frames import udp_frame
 from ebpfnf.lab.lab import Lab
 from ebpfnf.model import ConstLayout, Program, SlotLayout, Source
 
-FRAME, PAYLOAD, MAX_SLOTS = 96, 42, 8  # as in traffic.c
+FRAME, PAYLOAD, SLOTS, MAX_PATTERNS = 96, 42, 8, 8  # as in traffic.c
 _MAGIC = 0x6562706E66_6C6F61
-_SINK = struct.Struct("=5Q256Q")
+_SINK = struct.Struct(f"={4 + 2 * MAX_PATTERNS}Q")
 # Frames of one system call, which takes 25 ms to set up and wind down. The kernel hands them on in batches, each of which is
 # worked off before the next; a batch is shorter than a veth's queue (256), so the load itself loses nothing.
 _CHUNK, _BATCH = 65536, 64
@@ -35,12 +36,12 @@ _PATIENCE = 0.5  # seconds until a frame that is under way counts as lost
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """What became of the packets. by_mark: mark of the generation -> packets (0: handled by no marking stage)."""
+    """What became of the packets. by_pattern: marks of a generation -> its packets; mixed: those with the marks of none."""
 
     sent: int
     received: int
     mixed: int
-    by_mark: Mapping[int, int]
+    by_pattern: Mapping[bytes, int]
     seconds: float
     intact: bool  # the numbers that arrived sum to those that were sent
 
@@ -61,22 +62,25 @@ class Result:
 
 
 class Load:
-    """A sender on one host and the counting end on another, of a lab that is up. `slots`: how many stages leave a mark.
+    """A sender on one host and the counting end on another, of a lab that is up.
 
-    Stage i writes its mark into byte 8 + i of the UDP payload.
+    Stage i of the chain writes its mark into byte 8 + i of the UDP payload. `patterns`: what the stages of each generation
+    leave there together, at most 8 bytes, 8 patterns; a packet that shows none of them has seen parts of two generations.
     """
 
-    def __init__(self, lab: Lab, slots: int, *, sender: str = "client", sink: str = "sink", interface: str = "eth0") -> None:
-        if not 1 <= slots <= MAX_SLOTS:
-            raise ValueError(f"slots: 1 to {MAX_SLOTS}")
-        self._lab, self._slots, self._ends, self._interface = lab, slots, (sender, sink), interface
+    def __init__(self, lab: Lab, patterns: Sequence[bytes], *, sender: str = "client", sink: str = "sink", interface: str = "eth0") -> None:
+        if not 1 <= len(patterns) <= MAX_PATTERNS or max(map(len, patterns)) > SLOTS:
+            raise ValueError(f"1 to {MAX_PATTERNS} patterns of at most {SLOTS} bytes")
+        self._lab, self._patterns, self._ends, self._interface = lab, tuple(patterns), (sender, sink), interface
         self._open = ExitStack()
 
     def __enter__(self) -> Load:
         with ExitStack() as made:
             source, sink = _map(made, 8 + FRAME, "load_source"), _map(made, _SINK.size, "load_sink")
             source.update(bytes(4), bytes(8) + self._frame())
-            sink.update(bytes(4), _SINK.pack(self._slots, _MAGIC, *bytes(259)))
+            padded = (*self._patterns, *(self._patterns[:1] * MAX_PATTERNS))[:MAX_PATTERNS]
+            words = [word for marks in padded for word in (int.from_bytes(marks.ljust(SLOTS, b"\0"), sys.byteorder), 0)]
+            sink.update(bytes(4), _SINK.pack(_MAGIC, 0, 0, 0, *words))
             self._counts = made.enter_context(memoryview(made.enter_context(sink.mmap())))
             self._source = source
             generate, check = _programs()
@@ -103,11 +107,11 @@ class Load:
         finally:
             os.sched_setaffinity(0, cpus)
         seconds = time.monotonic() - began
-        self._settle(before[2] + sent)
+        self._settle(before[1] + sent)
         after = self._sink()
-        received, numbers, mixed = (after[i] - before[i] for i in (2, 3, 4))
-        marks = {mark: after[5 + mark] - before[5 + mark] for mark in range(256) if after[5 + mark] != before[5 + mark]}
-        return Result(sent, received, mixed, marks, seconds, numbers == sum(range(first, first + sent)))
+        received, numbers, mixed = (after[i] - before[i] for i in (1, 2, 3))
+        by_pattern = {marks: after[5 + 2 * i] - before[5 + 2 * i] for i, marks in enumerate(self._patterns)}
+        return Result(sent, received, mixed, by_pattern, seconds, numbers == sum(range(first, first + sent)))
 
     def _send(self, count: int, interface: int) -> None:
         try:
@@ -118,12 +122,12 @@ class Load:
 
     def _settle(self, wanted: int) -> None:
         until = time.monotonic() + _PATIENCE
-        while self._sink()[2] < wanted and time.monotonic() < until:
+        while self._sink()[1] < wanted and time.monotonic() < until:
             time.sleep(0.001)
 
     def _frame(self) -> bytes:
         (sender, sink) = (self._lab.topology.host(name).ports[0] for name in self._ends)
-        payload = bytes(8 + MAX_SLOTS) + struct.pack("=Q", _MAGIC)
+        payload = bytes(8 + SLOTS) + struct.pack("=Q", _MAGIC)
         source, destination = (port.addresses[0].partition("/")[0] for port in (sender, sink))
         frame = udp_frame(sender.mac, sink.mac, source, 4000, destination, 9, payload.ljust(FRAME - PAYLOAD, b"\0"))
         return frame[: PAYLOAD - 2] + b"\0\0" + frame[PAYLOAD:]  # no UDP checksum: the number changes

@@ -45,7 +45,7 @@ def test_a_handmade_frame_is_taken_by_a_stack(lab: Lab) -> None:
         with lab.enter("dut"), socket.socket(family, socket.SOCK_DGRAM) as receiver:
             receiver.bind((destination, 5000))
             receiver.settimeout(3)
-            frame = udp_frame("02:00:00:00:01:09", "02:00:00:00:02:01", source, 4000, destination, 5000, b"odd")
+            frame = udp_frame("02:00:00:00:09:01", "02:00:00:00:02:01", source, 4000, destination, 5000, b"odd")
             assert send(lab, "client", "eth0", [frame]) == 1
             assert receiver.recv(100) == b"odd"
 
