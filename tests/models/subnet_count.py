@@ -9,6 +9,8 @@ class Model:
     """The model of subnet_count."""
 
     def run(self, packet, state, cfg, m) -> Verdict:  # type: ignore[no-untyped-def]
+        if not packet.parsed.ip_version:
+            return NEXT
         index = state["subnets"].lookup(packet.flow.daddr if m["dir"] == FORWARD else packet.flow.saddr)
         if index is not None:
             state["counts"].add(index, {"packets": 1, "bytes": len(packet.data)})

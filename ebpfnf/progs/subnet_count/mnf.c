@@ -3,7 +3,7 @@
 MNF(struct pkt *pkt)
 {
 	const struct ip_addr *ours = pkt->m.dir == FORWARD ? &pkt->flow.daddr : &pkt->flow.saddr;
-	u32 *subnet = subnets_lookup(ours);
+	u32 *subnet = pkt->m.have & HAVE_IP ? subnets_lookup(ours) : 0;
 
 	if (subnet)
 		counts_add(*subnet, &(struct counts_value){ .packets = 1, .bytes = get_pkt_len(pkt) });
