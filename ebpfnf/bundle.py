@@ -19,13 +19,13 @@ from typing import Any
 from ebpfnf.errors import AgentError, Where
 from ebpfnf.model import Bundle
 
-_MAGIC = b"ebpfnf-bundle-1\n"
+MAGIC = b"ebpfnf-bundle-1\n"
 _LIMIT = 256 << 20  # bytes of JSON: more is not a bundle but an attack
 
 
 def encode(bundle: Bundle) -> bytes:
     """The bundle's bytes; its digest is computed here."""
-    return _MAGIC + zlib.compress(_canonical(sealed(bundle)), 6)
+    return MAGIC + zlib.compress(_canonical(sealed(bundle)), 6)
 
 
 def sealed(bundle: Bundle) -> Bundle:
@@ -36,11 +36,11 @@ def sealed(bundle: Bundle) -> Bundle:
 
 def decode(data: bytes) -> Bundle:
     """The bundle in these bytes; AgentError when they are no bundle, or not the one that its digest names."""
-    if not data.startswith(_MAGIC):
+    if not data.startswith(MAGIC):
         raise AgentError("not a bundle", cure="build it with 'ebpfnf build'")
     try:
         inflate = zlib.decompressobj()
-        text = inflate.decompress(data[len(_MAGIC) :], _LIMIT)
+        text = inflate.decompress(data[len(MAGIC) :], _LIMIT)
         if not inflate.eof:
             raise ValueError("too large or cut short")
         bundle: Bundle = _value(Bundle, json.loads(text))

@@ -1,4 +1,4 @@
-"""Named places at which an apply can be made to die or to fail: how the tests show that it may, anywhere.
+"""Named places at which a change can be made to die or to fail: how the tests show that it may, anywhere.
 
 EBPFNF_FAILPOINT=name         the process kills itself there
 EBPFNF_FAILPOINT_ERROR=name   ENOSPC is raised there
@@ -10,38 +10,25 @@ import errno
 import os
 import signal
 
-POINTS = (
+# within steps; after each step there is one more, after-<verb>
+WITHIN = (
     "locked",
-    "planned",
     "journal-written",
-    "loaded",
-    "filled",
-    "checked",
     "base-pinned",
     "state-pinned",
-    "pinning",
-    "pinned",
-    "generation-named",
-    "flipped",
+    "generation-pinned",
     "root-program-pinned",
     "attached-unpinned",
-    "attached",
-    "detached",
-    "detached-unpinned",
-    "replaced",
-    "waited",
+    "detached-pinned",
     "folded",
-    "retiring",
-    "retired",
-    "swept",
+    "hidden",
     "journal-gone",
 )
 
 
 def hit(name: str) -> None:
     """Die or fail here if the environment says so."""
-    assert name in POINTS, name
     if os.environ.get("EBPFNF_FAILPOINT") == name:
         os.kill(os.getpid(), signal.SIGKILL)
     if os.environ.get("EBPFNF_FAILPOINT_ERROR") == name:
-        raise OSError(errno.ENOSPC, f"no space left (injected at '{name}')")
+        raise OSError(errno.ENOSPC, f"no space left, injected at '{name}'")

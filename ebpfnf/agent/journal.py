@@ -66,9 +66,10 @@ def write(deployment: str, note: dict[str, Any]) -> None:
             os.fsync(file.fileno())
         os.rename(temporary, path)
         _sync_folder()
+        failpoints.hit("journal-written")
     except OSError as error:
+        remove(deployment)
         raise AgentError(f"can't write the journal: {error.strerror}", cure=f"free some space for {folder()}") from None
-    failpoints.hit("journal-written")
 
 
 def remove(deployment: str) -> None:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ebpfnf.bundle import from_json, to_json
-from ebpfnf.model import Bundle, Counter, Port, SlotLayout, Table
+from ebpfnf.model import Bundle, Counter, Port, Scope, SlotLayout, Table
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,10 +30,11 @@ class Manifest:
     links: tuple[Mapping[str, Any], ...]
     chains: tuple[Mapping[str, Any], ...]
     state: tuple[str, ...]  # names of the pins under state/ that this generation uses
+    bound: Mapping[str, tuple[int, int]]  # port -> ifindex and MTU of its interface, as its constants say
     pins: Mapping[str, str]  # map behind a table -> pin: state/<name>, or a name among the generation's tables
 
 
-def of_bundle(bundle: Bundle, generation: int, state: tuple[str, ...], pins: Mapping[str, str]) -> Manifest:
+def of_bundle(bundle: Bundle, generation: int, bound: Mapping[str, tuple[int, int]], pins: Mapping[str, str]) -> Manifest:
     """The manifest of `bundle`, loaded now."""
     return Manifest(
         deployment=bundle.deployment,
@@ -49,7 +50,8 @@ def of_bundle(bundle: Bundle, generation: int, state: tuple[str, ...], pins: Map
         positions=bundle.positions,
         links=bundle.links,
         chains=bundle.chains,
-        state=state,
+        state=tuple(sorted({spec.pin for spec in bundle.maps if spec.scope is Scope.STATE})),
+        bound=bound,
         pins=pins,
     )
 

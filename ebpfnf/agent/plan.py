@@ -45,7 +45,9 @@ def plan(bundle: Bundle, seen: Observed, options: Options | None = None) -> tupl
         _refuse_port(port, seen)
     _refuse_edits(seen, options)
     running = seen.running
-    if running and running.manifest and running.manifest.digest == bundle.digest and not (seen.edited and options.discard_entries):
+    manifest = running.manifest if running else None
+    same = manifest is not None and manifest.digest == bundle.digest and manifest.bound == bound(bundle.ports, seen)
+    if same and not (seen.edited and options.discard_entries):
         wanted = {spec.pin for spec in bundle.maps if spec.scope is Scope.STATE}
         previous = seen.previous
         keep = {seen.live, previous.number if previous else 0}
@@ -76,6 +78,10 @@ def plan_reconcile(seen: Observed) -> tuple[Action, ...]:
         raise AgentError(f"deployment '{seen.deployment}' does not run here", cure="deploy it")
     for port in running.manifest.ports:
         _refuse_port(port, seen)
+        then, now = running.manifest.bound[port.name], bound((port,), seen)[port.name]
+        if then != now:
+            words = f"ifindex {now[0]}, mtu {now[1]}, when deployed {then[0]}, {then[1]}"
+            raise AgentError(f"port '{port.name}': interface '{port.interface}' is another one now ({words})", cure="deploy again")
     return _ports(running.manifest.ports, seen)
 
 
@@ -85,6 +91,12 @@ def plan_undeploy(seen: Observed) -> tuple[Action, ...]:
         return ()
     detach = tuple(Action("detach", port.name, "its traffic goes to the kernel again") for port in seen.ports)
     return (*detach, Action("remove", seen.deployment, "all pins, state included"))
+
+
+def bound(ports: tuple[Port, ...], seen: Observed) -> dict[str, tuple[int, int]]:
+    """Port -> ifindex and MTU: what a generation's constants say of its interfaces."""
+    found = {port.name: seen.interfaces[port.interface] for port in ports if port.interface in seen.interfaces}
+    return {name: (interface.ifindex, interface.mtu) for name, interface in found.items()}
 
 
 def in_place(port: Port, seen: Observed) -> bool:

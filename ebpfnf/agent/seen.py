@@ -56,7 +56,7 @@ class Observed:
     deployment: str
     exists: bool = False
     generations: tuple[Generation, ...] = ()  # by number
-    live: int = 0  # generation in root[0], 0 for none of those here
+    live: int = 0  # generation in root[0], 0: none of those here
     occupied: bool = False  # whether root[0] holds a program at all
     ports: tuple[PortSeen, ...] = ()
     interfaces: Mapping[str, Interface] = field(default_factory=dict)
@@ -64,7 +64,7 @@ class Observed:
     state: tuple[str, ...] = ()
     leftovers: tuple[str, ...] = ()  # tmp-gen-* of writers that were cut off
     folded: int = 0  # highest number of a generation whose counts went into `retired`
-    retired: Totals = Totals()
+    retired: Totals = field(default_factory=Totals)
     edited: Mapping[str, str] = field(default_factory=dict)  # table -> how its live entries differ from the deployed file's
     missed: int = 0  # packets that found no live generation
     journal: str = ""  # what a writer was doing when it was cut off

@@ -1,7 +1,7 @@
 """Pins: what keeps a deployment alive when no process of ours runs. The only place that knows where they are.
 
     <base>/<deployment>/root, ingress, ports/<port>/{link,root_prog}, state/<name>,
-                        gen-<n>/{chain,meta,const,ports,manifest,tables/<name>,prog/<segment>}
+                        gen-<n>/{chain,meta,const,ports,manifest,entries,tables/<name>,prog/<segment>}
 
 A generation is built in tmp-gen-<n> and renamed when it is whole. EBPFNF_BPFFS names another bpffs mount.
 """
@@ -102,6 +102,10 @@ class Generation:
     @property
     def manifest(self) -> str:
         return f"{self.directory}/manifest"
+
+    @property
+    def entries(self) -> str:
+        return f"{self.directory}/entries"
 
     def table(self, name: str) -> str:
         return f"{self.directory}/tables/{checked(name)}"

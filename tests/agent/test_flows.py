@@ -26,7 +26,7 @@ def manifest() -> Manifest:
         stages=tuple({"id": s, "mnf": s.split(".")[1]} for s in ("edge.acl", "lb.pick", "lb.nat", "lb.log")),
         positions=tuple({"index": i, "chain": c, "stage": s, "segment": 0} for i, (c, s) in enumerate(places)),
         links=tuple({"source": s, "outcome": o, "target": t} for s, o, t in links),
-        chains=({"name": "in", "on": "wan"}, {"name": "out", "on": "lan"}), state=(), pins={},
+        chains=({"name": "in", "on": "wan"}, {"name": "out", "on": "lan"}), state=(), bound={}, pins={},
     )  # fmt: skip
 
 

@@ -41,7 +41,8 @@ def bundle(*ports: Port, state: str = "", salt: bytes = b"") -> Bundle:
 
 def running(*bundles: Bundle, live: int = 0, attached: bool = True, **changes: object) -> Observed:
     """What is seen when these bundles are generations 1, 2, ... and the last one is live."""
-    generations = tuple(Generation(i, manifest.of_bundle(b, i, tuple(m.pin for m in b.maps), {})) for i, b in enumerate(bundles, 1))
+    bound = [{p.name: (FREE[p.interface].ifindex, 1500) for p in b.ports} for b in bundles]
+    generations = tuple(Generation(i, manifest.of_bundle(b, i, bound[i - 1], {})) for i, b in enumerate(bundles, 1))
     ports = bundles[-1].ports if attached else ()
     interfaces = dict(FREE)
     for port in ports:
@@ -97,6 +98,18 @@ def test_a_port_moves_to_another_interface() -> None:
     moved = {**running(bundle()).interfaces, "eth2": Interface("eth2", 12, 1500, "veth", True)}
     actions = steps(plan(bundle(dataclasses.replace(WAN, interface="eth2"), LAN), running(bundle(), interfaces=moved)))
     assert actions[5:7] == ["detach wan", "attach wan"]
+
+
+def test_an_interface_made_anew_needs_a_new_generation() -> None:
+    seen = running(bundle())
+    seen = dataclasses.replace(
+        seen,
+        ports=(PortSeen("wan", 1, "drop", 101, 0), seen.ports[1]),
+        interfaces={**seen.interfaces, "eth0": Interface("eth0", 77, 1500, "veth", True)},
+    )
+    assert "load 2" in steps(plan(bundle(), seen)) and "attach wan" in steps(plan(bundle(), seen))
+    with pytest.raises(AgentError, match="another one now"):
+        plan_reconcile(seen)
 
 
 def test_a_port_comes_and_goes() -> None:

@@ -1,0 +1,158 @@
+"""The verbs that change a host: each takes the lock, looks, plans, and does the plan or leaves all as it was."""
+
+from __future__ import annotations
+
+import errno
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+from ebpfnf.agent import failpoints, journal, steps
+from ebpfnf.agent.load import HostFacts
+from ebpfnf.agent.load import load as load_bundle
+from ebpfnf.agent.observe import observe
+from ebpfnf.agent.plan import Action, Options, bound, plan, plan_reconcile, plan_rollback, plan_undeploy
+from ebpfnf.agent.seen import Observed
+from ebpfnf.errors import AgentError, EbpfnfError, PrivilegeError
+from ebpfnf.kernel import pins
+from ebpfnf.kernel.pins import Pins
+from ebpfnf.model import Bundle, Port
+
+Emit = Callable[[str, Mapping[str, Any]], None]  # what happens, as it happens: the step, and details
+
+_COMMITS = ("flip", "attach", "replace", "remove")  # after the last of these the change stands
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """What a verb did. `warnings`: the change stands, but something after it failed."""
+
+    deployment: str
+    generation: int  # live now, 0 for none
+    changed: bool
+    actions: tuple[str, ...] = ()
+    warnings: tuple[str, ...] = ()
+
+
+def silent(step: str, details: Mapping[str, Any]) -> None:
+    """An `Emit` for callers who only want the result."""
+
+
+def apply(bundle: Bundle, options: Options | None = None, emit: Emit = silent) -> Result:
+    """Make `bundle` what runs here. Applying the same again changes nothing."""
+    options = options or Options()
+    with _change(bundle.deployment) as seen:
+        actions = plan(bundle, seen, options)
+        work = _work(seen, bundle.ports)
+        work.bundle, work.keep_entries = bundle, options.keep_entries
+        return _run("apply", actions, work, emit)
+
+
+def rollback(deployment: str, emit: Emit = silent) -> Result:
+    """Back to the generation before."""
+    with _change(deployment) as seen:
+        actions = plan_rollback(seen)
+        previous = seen.previous
+        assert previous is not None and previous.manifest is not None
+        return _run("rollback", actions, _work(seen, previous.manifest.ports), emit)
+
+
+def reconcile(deployment: str, emit: Emit = silent) -> Result:
+    """Attach again what has lost its link."""
+    with _change(deployment) as seen:
+        actions = plan_reconcile(seen)
+        running = seen.running
+        assert running is not None and running.manifest is not None
+        return _run("reconcile", actions, _work(seen, running.manifest.ports), emit)
+
+
+def undeploy(deployment: str, emit: Emit = silent) -> Result:
+    """Take it off this host, with its state and its counts."""
+    with _change(deployment) as seen:
+        return _run("undeploy", plan_undeploy(seen), _work(seen, ()), emit)
+
+
+def dry_run(bundle: Bundle, options: Options | None = None) -> tuple[Action, ...]:
+    """The plan, after this kernel's verifier has seen the programs; nothing stays."""
+    seen = observe(bundle.deployment, entries=True)
+    actions = plan(bundle, seen, options)
+    load_bundle(bundle, host=HostFacts.measure(bound(bundle.ports, seen))).close()
+    return actions
+
+
+@contextmanager
+def _change(deployment: str) -> Iterator[Observed]:
+    if not pins.mounted():
+        raise AgentError(f"no bpffs at {pins.mount()}", cure=f"mount -t bpf bpf {pins.mount()}")
+    with journal.locked(deployment):
+        try:
+            failpoints.hit("locked")
+            yield observe(deployment, entries=True)
+        except OSError as error:
+            raise refused(error, "nothing was changed") from error
+
+
+def refused(error: OSError, cure: str, what: str = "") -> EbpfnfError:
+    """A refusal of the kernel as an error that a person may see."""
+    words = f"{what}: {error.strerror}" if what else str(error.strerror)
+    if error.errno in (errno.EPERM, errno.EACCES):
+        return PrivilegeError(words, cure="run as root, or with CAP_BPF, CAP_NET_ADMIN and CAP_PERFMON")
+    return AgentError(words, cure=cure)
+
+
+def _work(seen: Observed, ports: tuple[Port, ...]) -> steps.Work:
+    return steps.Work(Pins(seen.deployment), seen, {port.name: port for port in ports})
+
+
+def _run(verb: str, actions: tuple[Action, ...], work: steps.Work, emit: Emit) -> Result:
+    """Do the actions. Until the last that commits, a failure takes all back; after it, a failure is a warning."""
+    deployment = work.seen.deployment
+    if not actions:
+        if work.seen.journal:
+            journal.remove(deployment)
+        return Result(deployment, work.seen.live, False)
+    commit = max((i for i, action in enumerate(actions) if action.verb in _COMMITS), default=-1)
+    done, warnings = -1, []
+    journal.write(deployment, {"what": f"{verb}: " + ", ".join(f"{a.verb} {a.what}" for a in actions)})
+    try:
+        for number, action in enumerate(actions):
+            emit(action.verb, {"what": action.what, "detail": action.detail})
+            try:
+                steps.STEPS[action.verb](work, action)
+                done = number
+                failpoints.hit(f"after-{action.verb}")
+            except (OSError, EbpfnfError) as error:
+                if done < commit:
+                    cure = "undeploy again to finish" if verb == "undeploy" else "nothing was changed"
+                    _take_back(work, action, error, cure, emit)
+                warnings.append(f"{action}: {error}")
+    finally:
+        work.close()
+    try:
+        journal.remove(deployment)
+    except OSError as error:
+        warnings.append(f"journal: {error}")
+    flips = [int(action.what) for action in actions if action.verb == "flip"]
+    live = 0 if verb == "undeploy" else flips[-1] if flips else work.seen.live
+    return Result(deployment, live, True, tuple(map(str, actions)), tuple(warnings))
+
+
+def _take_back(work: steps.Work, action: Action, error: OSError | EbpfnfError, cure: str, emit: Emit) -> None:
+    """Undo in reverse, then say what stopped us."""
+    emit("undo", {"what": action.what, "detail": str(error)})
+    failed = []
+    for back in reversed(work.undo):
+        try:
+            back()
+        except (OSError, EbpfnfError) as other:
+            failed.append(str(other))
+    if failed:
+        raise AgentError(f"{action.verb} {action.what}: {error}; taking it back failed too: {failed[0]}", cure="deploy again") from error
+    try:
+        journal.remove(work.seen.deployment)
+    except OSError as other:
+        raise AgentError(f"{action.verb} {action.what}: {error}; the journal stays: {other}", cure="deploy again") from error
+    if isinstance(error, EbpfnfError):
+        raise error
+    raise refused(error, cure, f"{action.verb} {action.what}") from error

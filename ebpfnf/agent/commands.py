@@ -1,0 +1,132 @@
+"""What the agent can be asked to do: a command, a JSON object in, a JSON value out."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import dataclasses
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from ebpfnf import bundle as bundles
+from ebpfnf.agent import apply, edit
+from ebpfnf.agent.apply import Emit
+from ebpfnf.agent.observe import observe
+from ebpfnf.agent.plan import Action, Options, plan
+from ebpfnf.agent.status import status
+from ebpfnf.errors import AgentError
+from ebpfnf.kernel import pins
+from ebpfnf.model import Bundle
+from ebpfnf.names import KEBAB_WANTED, is_kebab
+
+Payload = Mapping[str, Any]
+
+
+def run(command: str, payload: Payload, emit: Emit) -> Any:
+    """Do `command`; AgentError when there is no such command, or the payload lacks something."""
+    if command not in COMMANDS:
+        raise AgentError(f"no command '{command}'", cure="one of: " + ", ".join(COMMANDS))
+    return COMMANDS[command](payload, emit)
+
+
+def _apply(payload: Payload, emit: Emit) -> Any:
+    return dataclasses.asdict(apply.apply(_bundle(payload), _options(payload), emit))
+
+
+def _plan(payload: Payload, emit: Emit) -> Any:
+    wanted = _bundle(payload)
+    return _actions(plan(wanted, observe(wanted.deployment, entries=True), _options(payload)))
+
+
+def _dry_run(payload: Payload, emit: Emit) -> Any:
+    return _actions(apply.dry_run(_bundle(payload), _options(payload)))
+
+
+def _status(payload: Payload, emit: Emit) -> Any:
+    if "deployment" in payload:
+        return status(observe(_deployment(payload), entries=True))
+    return [status(observe(name, entries=True)) for name in pins.deployments()]
+
+
+def _observe(payload: Payload, emit: Emit) -> Any:
+    return bundles.to_json(observe(_deployment(payload), entries=True))
+
+
+def _rollback(payload: Payload, emit: Emit) -> Any:
+    return dataclasses.asdict(apply.rollback(_deployment(payload), emit))
+
+
+def _reconcile(payload: Payload, emit: Emit) -> Any:
+    return dataclasses.asdict(apply.reconcile(_deployment(payload), emit))
+
+
+def _undeploy(payload: Payload, emit: Emit) -> Any:
+    return dataclasses.asdict(apply.undeploy(_deployment(payload), emit))
+
+
+def _table_get(payload: Payload, emit: Emit) -> Any:
+    return edit.get(_deployment(payload), _text(payload, "table"), _given(payload, "key"))
+
+
+def _table_set(payload: Payload, emit: Emit) -> Any:
+    return edit.put(_deployment(payload), _text(payload, "table"), _given(payload, "key"), _given(payload, "value"))
+
+
+def _table_del(payload: Payload, emit: Emit) -> Any:
+    return edit.delete(_deployment(payload), _text(payload, "table"), _given(payload, "key"))
+
+
+def _table_dump(payload: Payload, emit: Emit) -> Any:
+    return edit.dump(_deployment(payload), _text(payload, "table"))
+
+
+COMMANDS: dict[str, Callable[[Payload, Emit], Any]] = {
+    "apply": _apply,
+    "plan": _plan,
+    "dry-run": _dry_run,
+    "status": _status,
+    "observe": _observe,
+    "rollback": _rollback,
+    "reconcile": _reconcile,
+    "undeploy": _undeploy,
+    "table get": _table_get,
+    "table set": _table_set,
+    "table del": _table_del,
+    "table dump": _table_dump,
+}
+
+
+def _actions(actions: tuple[Action, ...]) -> list[dict[str, Any]]:
+    return [dataclasses.asdict(action) for action in actions]
+
+
+def _bundle(payload: Payload) -> Bundle:
+    try:
+        data = base64.b64decode(_text(payload, "bundle"), validate=True)
+    except binascii.Error:
+        raise AgentError("'bundle' is not base64", cure="send the bundle's bytes in base64") from None
+    return bundles.decode(data)
+
+
+def _options(payload: Payload) -> Options:
+    return Options(keep_entries=payload.get("keep_entries") is True, discard_entries=payload.get("discard_entries") is True)
+
+
+def _deployment(payload: Payload) -> str:
+    name = _text(payload, "deployment")
+    if not is_kebab(name):
+        raise AgentError(f"'{name}' can't name a deployment: {KEBAB_WANTED}")
+    return name
+
+
+def _text(payload: Payload, key: str) -> str:
+    value = _given(payload, key)
+    if not isinstance(value, str):
+        raise AgentError(f"'{key}' is a text, not {type(value).__name__}")
+    return value
+
+
+def _given(payload: Payload, key: str) -> Any:
+    if key not in payload:
+        raise AgentError(f"'{key}' is missing in what the agent was sent")
+    return payload[key]

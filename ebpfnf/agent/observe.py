@@ -1,0 +1,193 @@
+"""What runs here, read from pins, links and interfaces. Changes nothing and needs no lock."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import os
+import re
+import struct
+from collections.abc import Mapping
+
+from ebpfnf.agent import flows, journal, manifest, netlink, retired, tables, values
+from ebpfnf.agent.manifest import Manifest
+from ebpfnf.agent.netlink import Interface
+from ebpfnf.agent.seen import Generation, Observed, PortSeen, Totals
+from ebpfnf.kernel import insn, links, pins, programs
+from ebpfnf.kernel.maps import Map
+from ebpfnf.kernel.pins import Pins
+from ebpfnf.model import SlotLayout, Table
+
+_KEY = bytes(4)
+_ROOT_NAME = re.compile(r"root_([1-9][0-9]?)_(drop|pass)\Z")
+
+
+def root_name(number: int, on_fault: str) -> str:
+    """A root program's name: the kernel itself says which port's it is and what it does without a live generation."""
+    return f"root_{number}_{on_fault}"
+
+
+def observe(deployment: str, *, entries: bool = False) -> Observed:
+    """The deployment as it is; with `entries` also which operator's tables differ from the file that was deployed."""
+    at = Pins(deployment)
+    interfaces = netlink.interfaces()
+    here = os.path.isdir(at.directory)
+    ports = tuple(_port(at, name) for name in at.ports())
+    note = journal.read(deployment)
+    seen = Observed(
+        deployment=deployment,
+        exists=here,
+        ports=ports,
+        interfaces=interfaces,
+        owners=_owners(deployment, interfaces, {port.program for port in ports}),
+        journal=str(note.get("what", "")) if note else "",
+    )
+    if not here:
+        return seen
+    while True:
+        gone = retired.read(at)
+        generations = tuple(Generation(n) if n in gone.folded else read_generation(at, n) for n in at.generations())
+        if retired.read(at).stamp == gone.stamp:  # else one was folded meanwhile: it would count twice or not at all
+            break
+    entry = _entry(at)
+    seen = dataclasses.replace(
+        seen,
+        generations=generations,
+        live=next((n for n in at.generations() if entry and _program_id(at.generation(n).program(0)) == entry), 0),
+        occupied=bool(entry),
+        state=tuple(at.states()),
+        leftovers=tuple(f"tmp-gen-{n}" for n in at.temporaries()),
+        folded=gone.last,
+        retired=gone.totals,
+        missed=_missed(at),
+    )
+    running = seen.running
+    return dataclasses.replace(seen, edited=_edited(at, running.manifest)) if entries and running and running.manifest else seen
+
+
+def read_generation(at: Pins, number: int) -> Generation:
+    """A generation's manifest and its counts; without the former where pins are missing."""
+    paths = at.generation(number)
+    found = manifest.decode(values.read(paths.manifest)[1])
+    if found is None or not all(pins.exists(path) for path in (paths.chain, paths.program(0), paths.meta)):
+        return Generation(number)
+    return Generation(number, found, _sum_slots(_value(paths.meta), found.slot, len(found.counters)))
+
+
+def read_totals(at: Pins, number: int) -> Totals:
+    """A generation's sums by name, now."""
+    return flows.totals(read_generation(at, number))
+
+
+def open_table(at: Pins, found: Manifest, table: Table) -> Map:
+    """The map behind a table of a generation."""
+    pin = found.pins[table.map]
+    if pin.startswith("state/"):
+        return Map.open(at.state(pin.removeprefix("state/")))
+    return Map.open(at.generation(found.generation).table(pin))
+
+
+def file_entries(at: Pins, number: int) -> dict[str, tuple[tuple[str, object], ...]]:
+    """What the operator's file said when this generation was deployed: table -> entries."""
+    found = values.read(at.generation(number).entries)[1]
+    return {name: tuple((key, value) for key, value in items) for name, items in found.items()} if isinstance(found, dict) else {}
+
+
+def _sum_slots(data: bytes, slot: SlotLayout, counters: int) -> tuple[int, ...]:
+    shape = struct.Struct(f"={counters}Q")
+    slots = [shape.unpack_from(data, start + slot.counts) for start in range(0, len(data) - slot.size + 1, slot.size)]
+    return tuple(map(sum, zip(*slots, strict=True))) if slots and counters else (0,) * counters
+
+
+def _entry(at: Pins) -> int:
+    """The id of the program in root[0]."""
+    value = _value(at.root)
+    return int(struct.unpack("=I", value)[0]) if value else 0
+
+
+def _value(path: str) -> bytes:
+    """The first value of the array pinned there, empty where there is none."""
+    fd = pins.find(path)
+    if fd is None:
+        return b""
+    with Map(fd) as found:
+        return found.lookup(_KEY) or b""
+
+
+def _program_id(path: str) -> int:
+    fd = pins.find(path)
+    if fd is None:
+        return 0
+    try:
+        return programs.info(fd).id
+    finally:
+        os.close(fd)
+
+
+def _port(at: Pins, name: str) -> PortSeen:
+    """A port's link as the kernel tells it. A root program that calls another `root` than the pinned one is no use: number 0."""
+    fd = pins.find(at.link(name))
+    if fd is None:
+        return PortSeen(name)
+    try:
+        link = links.info(fd)
+    finally:
+        os.close(fd)
+    program = programs.open_id(link.prog_id)
+    try:
+        about = programs.info(program)
+    finally:
+        os.close(program)
+    match = _ROOT_NAME.match(about.name)
+    if match is None or not {_map_id(at.root), _map_id(at.ingress)} <= set(about.map_ids):
+        return PortSeen(name, 0, "", link.prog_id, link.ifindex)
+    return PortSeen(name, int(match[1]), match[2], link.prog_id, link.ifindex)
+
+
+def _map_id(path: str) -> int:
+    fd = pins.find(path)
+    if fd is None:
+        return -1
+    with Map(fd) as found:
+        return int(found.id)
+
+
+def _missed(at: Pins) -> int:
+    data = _value(at.ingress)
+    slots = range(0, len(data), insn.INGRESS_SLOT)
+    return sum(int(struct.unpack_from("=Q", data, start + insn.INGRESS_MISSED)[0]) for start in slots)
+
+
+def _owners(deployment: str, interfaces: Mapping[str, Interface], mine: set[int]) -> dict[int, str]:
+    """Who else's programs are on interfaces here. By program, as interfaces of other namespaces may have the same index."""
+    strangers = {interface.program for interface in interfaces.values() if interface.program} - mine
+    if not strangers:
+        return {}
+    found = {}
+    for other in pins.deployments():
+        if other != deployment:
+            for name in Pins(other).ports():
+                port = _port(Pins(other), name)
+                if port.program in strangers:
+                    found[port.program] = f"deployment '{other}' (its port '{name}')"
+    for program in strangers - set(found):
+        with contextlib.suppress(OSError):  # gone since
+            fd = programs.open_id(program)
+            try:
+                found[program] = f"another XDP program ('{programs.info(fd).name}', id {program})"
+            finally:
+                os.close(fd)
+    return found
+
+
+def _edited(at: Pins, found: Manifest) -> dict[str, str]:
+    """Operator's tables whose live entries are not those of the file, and how they differ."""
+    said = file_entries(at, found.generation)
+    differing = {}
+    for table in found.tables:
+        if table.filled_by == "operator":
+            with open_table(at, found, table) as live:
+                words = tables.diff(table, live, said.get(table.name, ()))
+            if words:
+                differing[table.name] = str(words)
+    return differing
