@@ -34,7 +34,7 @@ def read(path: Path, problems: Problems) -> Deployment | None:
     instances = _instances(file, node, Library(path.parent, problems), problems)
     chains = _chains(file, node, known, problems)
     expect = _expectations(file, node, known, instances, problems)
-    testbed = _testbed(file, node, known["ports"], problems)
+    testbed = read_testbed(file.testbed, node, known["ports"], problems)
     if problems.count() > before:
         return None
     return Deployment(file.deployment, ports, tuple(instances.values()), chains, expect, file.granularity, str(path), testbed)
@@ -128,23 +128,26 @@ def _expectations(
     return tuple(result)
 
 
-def _check_reason(
-    text: str, node: Node, known: Mapping[str, list[str]], instances: Mapping[str, Instance], problems: Problems
-) -> None:
-    """`<instance>.<reason>`, or a reason of the framework's own, which the generator knows."""
-    owner, dot, reason = text.partition(".")
-    if not (names.is_snake(owner) if not dot else names.is_kebab(owner) and names.is_snake(reason)):
-        problems.add(f"reason {quote(text)}", node.where, "wanted <instance>.<reason>, such as edge.acl_deny")
-    elif dot and owner in instances:
-        reasons = [name for inner in instances[owner].vnf.nodes for name in inner.mnf.reasons]
-        _known("reason", reason, reasons, node, problems)
-    elif dot and owner not in known["vnfs"] and owner not in names.RESERVED_INSTANCES:
+def _check_reason(text: str, node: Node, known: Mapping[str, list[str]], instances: Mapping[str, Instance], problems: Problems) -> None:
+    """`<instance>.<reason>`, or what the framework counts: `fragment`, `chain.<chain>.fragment`, `port.<port>.malformed`."""
+    owner, *rest = text.split(".")
+    kebabs, reason = [owner, *rest[:-1]] if rest else [], rest[-1] if rest else owner
+    if len(rest) > 2 or not all(map(names.is_kebab, kebabs)) or not names.is_snake(reason):
+        problems.add(f"reason {quote(text)}", node.where, "wanted <instance>.<reason>, such as edge.acl_deny, or a reason of the framework")
+    elif len(rest) == 2:
+        _known("owner of reasons", owner, ("chain", "port"), node, problems)
+        _known(owner, rest[0], known.get(f"{owner}s", ()), node, problems)
+    elif rest and owner in instances:
+        mnfs = [inner.mnf for inner in instances[owner].vnf.nodes]
+        _known("reason", reason, [name for mnf in mnfs for name in (*mnf.reasons, *mnf.outcomes)], node, problems)
+    elif rest and owner not in names.RESERVED_INSTANCES:
         _known("vnf", owner, known["vnfs"], node, problems)
 
 
-def _testbed(file: ChainFile, node: Node, ports: list[str], problems: Problems) -> Testbed:
+def read_testbed(named: Iterable[str], node: Node, ports: list[str], problems: Problems) -> Testbed:
+    """The surroundings under the key `testbed` of `node`, whose shape is checked; `named`: its ports."""
     result = {}
-    for name in file.testbed:
+    for name in named:
         item = node.value["testbed"].value[name]
         if name not in ports:
             problems.add(f"no port {quote(name)}", node.key_at("testbed", name), meant(name, ports, "ports"))

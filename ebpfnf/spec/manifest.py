@@ -118,7 +118,7 @@ def _check_fields(mnf: str, own: Iterable[str], node: Node, problems: Problems) 
     known = [*header, *(f"m.{name}" for name in metadata), *mine]
     lists: list[tuple[Any, ...]] = [("reads",), ("writes",), ("reads_when", "forward"), ("reads_when", "reverse")]
     for path in lists:
-        for item in (found.value if (found := node.get(*path)) else ()):
+        for item in found.value if (found := node.get(*path)) else ():
             name = item.plain()
             foreign = re.fullmatch(r"m\.([a-z0-9_]+)\.[a-z0-9_]+", name)
             if name not in known and not (foreign and foreign[1] != mnf and path != ("writes",)):

@@ -158,7 +158,7 @@ def _check_value(what: str, entry: TableShape, value: Any, node: Node, problems:
     if entry.table == "counter" and kinds != {"u64"}:
         problems.add(f"{what}: value", node.at("value"), "what is counted is u64")
     if entry.table in ("acl", "consistent_hash") and not isinstance(value, dict):
-        problems.add(f"{what}: value", node.at("value"), "wanted a record, such as {action: \"enum[allow,deny]\", class: u16}")
+        problems.add(f"{what}: value", node.at("value"), 'wanted a record, such as {action: "enum[allow,deny]", class: u16}')
 
 
 def _check_entries(what: str, entry: TableShape, key: Any, value: Any, params: Mapping[str, str], node: Node, problems: Problems) -> None:

@@ -206,5 +206,3 @@ def _entry(file: VnfFile, node: Node, problems: Problems) -> dict[str, str]:
         if item.plain() not in file.mnfs:
             problems.add(f"no node {quote(item.plain())}", item.where, meant(str(item.plain()), file.mnfs, "nodes"))
     return {direction: str(item.plain()) for direction, item in chosen.items()}
-
-

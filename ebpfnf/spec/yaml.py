@@ -110,19 +110,28 @@ def load(path: Path, problems: Problems) -> Node | None:
     name = str(path)
     problems.reading(name)
     try:
-        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
-        with open(descriptor, "rb") as file:
-            if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-                problems.add("not a regular file", Where(name))
-                return None
-            data = file.read(MAX_BYTES + 1)
+        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)  # a pipe doesn't make it wait
+        try:
+            regular = stat.S_ISREG(os.fstat(descriptor).st_mode)
+            data = _read_all(descriptor) if regular else b""
+        finally:
+            os.close(descriptor)
     except FileNotFoundError:
         problems.add("no such file", Where(name))
         return None
     except OSError as error:
         problems.add(f"can't be read: {(error.strerror or 'error').lower()}", Where(name))
         return None
+    if not regular:
+        problems.add("not a regular file", Where(name))
+        return None
     return parse(data, name, problems)
+
+
+def _read_all(descriptor: int) -> bytes:
+    """The file's bytes, one more than may be at most."""
+    with open(descriptor, "rb", closefd=False) as file:
+        return file.read(MAX_BYTES + 1)
 
 
 def parse(data: bytes, name: str, problems: Problems) -> Node | None:
@@ -249,7 +258,7 @@ class _Builder:
         text = event.value
         if len(text) > MAX_SCALAR:
             self.problems.add(f"a text of {len(text)} characters", where, f"at most {MAX_SCALAR}")
-            text = ""
+            text = "..."
         if _HIDDEN_IN_VALUE.search(text):
             self.problems.add("an escape that makes an invisible character", where, "in double quotes write the backslash twice")
         quoted = event.style is not None
@@ -291,5 +300,3 @@ class _Builder:
         elif parent.key is not None:
             parent.pairs.setdefault(parent.key, node)
             parent.key = None
-
-

@@ -211,7 +211,8 @@ class Prefix:
 
     def parse(self, value: Any) -> str:
         try:
-            network = ipaddress.ip_network(value if isinstance(value, str) else "", strict=True)
+            scoped = not isinstance(value, str) or "%" in value  # fe80::1%eth0 names a link of one host
+            network = ipaddress.ip_network("" if scoped else value, strict=True)
             if network.version == 6 and network.prefixlen >= 96 and network.network_address.ipv4_mapped:
                 raise ValueError
         except ValueError as error:
