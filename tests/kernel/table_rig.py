@@ -1,0 +1,168 @@
+"""Tables in a program of their own: the real template, compiled by the real compiler, run on a packet record that a test writes.
+
+A frame is `struct input`: results, an argument, then the packet's record; so accessors are seen without a parser.
+"""
+
+from __future__ import annotations
+
+import os
+import struct
+from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from typing import Any
+
+from ebpfnf.agent import tables as agent
+from ebpfnf.compile import compile_source
+from ebpfnf.generate.state import Made
+from ebpfnf.generate.typed import FRAMEWORK, environment
+from ebpfnf.kernel import maps, programs
+from ebpfnf.kernel.maps import Map
+from ebpfnf.model import ConstLayout, SlotLayout, Source, Table
+from ebpfnf.tables.layout import kernel_maps, stats_map_name
+from ebpfnf.tables.match import MatchField, describe
+from ebpfnf.tables.types import ip_bytes
+
+FIELDS = {
+    f.name: f
+    for f in (
+        MatchField("eth.src", "mac", "mask", "eth"), MatchField("eth.dst", "mac", "mask", "eth"), MatchField("eth.type", "u16", "exact", "eth"),
+        MatchField("vlan.id", "u16", "exact", "vlan"), MatchField("ip.version", "u8", "exact", "ip"), MatchField("ip.src", "prefix", "mask", "ip"),
+        MatchField("ip.dst", "prefix", "mask", "ip"), MatchField("ip.proto", "proto", "exact", "ip"), MatchField("ip.dscp", "u8", "exact", "ip"),
+        MatchField("l4.sport", "port", "range", "l4"), MatchField("l4.dport", "port", "range", "l4"),
+        MatchField("tcp.flags", "u8", "mask", "tcp"), MatchField("m.in_port", "u8", "exact"),
+    )
+}  # fmt: skip
+
+_HEAD = """
+#include "ebpfnf/types.h"
+struct md { u16 have; u16 eth_type; u16 vlan_id; u8 ip_version; u8 tcp_flags; u8 in_port; u8 zero[3]; };
+struct pkt { struct flow flow; struct mac_addr eth_src, eth_dst; u8 dscp; u8 zero[3]; struct md m; u32 end; };
+struct input { u64 out[4]; u64 argument; struct pkt pkt; };
+#define get_eth_src(p) ((p)->eth_src)
+#define get_eth_dst(p) ((p)->eth_dst)
+#define get_eth_type(p) ((p)->m.eth_type)
+#define get_vlan_id(p) ((p)->m.vlan_id)
+#define get_ip_version(p) ((p)->m.ip_version)
+#define get_ip_src(p) ((p)->flow.saddr)
+#define get_ip_dst(p) ((p)->flow.daddr)
+#define get_ip_proto(p) ((p)->flow.proto)
+#define get_ip_dscp(p) ((p)->dscp)
+#define get_l4_sport(p) ((p)->flow.sport)
+#define get_l4_dport(p) ((p)->flow.dport)
+#define get_tcp_flags(p) ((p)->m.tcp_flags)
+#define PROGRAM(name) \\
+	inline_always void name##_body(struct input *in, struct pkt *pkt); \\
+	int name(struct xdp_md *ctx) \\
+	{ \\
+		struct input *in = (void *)(long)ctx->data; \\
+		struct pkt packet; \\
+		if ((void *)(in + 1) > (void *)(long)ctx->data_end) \\
+			return XDP_ABORTED; \\
+		packet = in->pkt; \\
+		name##_body(in, &packet); \\
+		return XDP_PASS; \\
+	} \\
+	inline_always void name##_body(struct input *in, struct pkt *pkt)
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """A packet's record, with what a rule may look at."""
+
+    saddr: str = "192.0.2.1"
+    daddr: str = "198.51.100.7"
+    sport: int = 0
+    dport: int = 0
+    proto: int = 6
+    eth_src: str = "02:00:00:00:00:01"
+    eth_dst: str = "02:00:00:00:00:02"
+    dscp: int = 0
+    have: int = 1 | 4 | 8 | 16
+    eth_type: int = 0x0800
+    vlan_id: int = 0
+    ip_version: int = 4
+    tcp_flags: int = 0
+    in_port: int = 1
+
+    def encode(self) -> bytes:
+        flow = ip_bytes(self.saddr) + ip_bytes(self.daddr) + struct.pack("!HHB3x", self.sport, self.dport, self.proto)
+        macs = bytes.fromhex((self.eth_src + self.eth_dst).replace(":", ""))
+        md = struct.pack("=HHHBBB3x", self.have, self.eth_type, self.vlan_id, self.ip_version, self.tcp_flags, self.in_port)
+        return flow + macs + bytes([self.dscp, 0, 0, 0]) + md + bytes(4)
+
+
+def table(name: str, kind: str, **more: Any) -> Table:
+    """A table with the given parts; `fields` names what an acl matches."""
+    if "fields" in more:
+        more["key"] = describe([FIELDS[field] for field in more.pop("fields")])
+    base = dict(key=None, value="u32", size=64, filled_by="operator", scope="host", when_full="", keep=False)
+    return Table(name=f"test.node.{name}", map=f"test-node-{name}", kind=kind, **{**base, **more})
+
+
+@dataclass
+class Rig:
+    """Loaded programs and the maps of their tables. Use as a context manager."""
+
+    tables: Sequence[Table]
+    body: str
+    names: Sequence[str]
+    maps: dict[str, Map] = field(default_factory=dict)
+    stats: dict[str, Map] = field(default_factory=dict)
+    _runners: dict[str, programs.Runner] = field(default_factory=dict)
+    fds: dict[str, int] = field(default_factory=dict)
+    _stack: ExitStack = field(default_factory=ExitStack)
+
+    def __enter__(self) -> Rig:
+        specs = tuple(spec for each in self.tables for spec in kernel_maps(each))
+        ids = {spec.name: 0x7F000000 + k for k, spec in enumerate(specs)}
+        source = self._source(specs, ids)
+        with ExitStack() as stack:
+            live = {}
+            for spec in specs:
+                inner = None
+                if spec.inner:
+                    inner = maps.create(spec.inner.kind, spec.inner.key_size, spec.inner.value_size, 1)
+                    stack.callback(os.close, inner)
+                fd = maps.create(spec.kind, spec.key_size, spec.value_size, spec.max_entries, spec.flags, "test", inner)
+                live[spec.name] = stack.enter_context(Map(fd))
+            for each in self.tables:
+                self.maps[each.name.rpartition(".")[2]] = live[each.map]
+                if stats_map_name(each) in live:
+                    self.stats[each.name.rpartition(".")[2]] = live[stats_map_name(each)]
+                if each.filled_by == "operator":
+                    agent.fill(each, live[each.map], each.entries)
+            for program in compile_source(source):
+                code = bytearray(program.insns)
+                for at, name in program.relocations:
+                    struct.pack_into("=i", code, 8 * at + 4, live[name].fd)
+                self.fds[program.name] = programs.load(bytes(code), program.name)
+                stack.callback(os.close, self.fds[program.name])
+                self._runners[program.name] = programs.Runner(self.fds[program.name])
+            self._stack = stack.pop_all()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stack.close()
+
+    def run(self, record: Record | None = None, argument: int = 0, program: str = "", repeat: int = 1) -> tuple[int, ...]:
+        """What the program (the first, unless named) wrote to `in->out`."""
+        runner = self._runners[program or self.names[0]]
+        action = runner.run(bytes(32) + struct.pack("=Q", argument) + (record or Record()).encode(), repeat)
+        assert action == 2, "the program left early"
+        return struct.unpack_from("=4Q", runner.data)
+
+    def ns(self, program: str = "") -> int:
+        """Mean time of the last run."""
+        return self._runners[program or self.names[0]].ns
+
+    def _source(self, specs: Sequence[Any], ids: Mapping[str, int]) -> Source:
+        template = environment().get_template("tables.c.j2").module
+        views = Made("s", tuple(self.tables), tuple(specs)).views(ids)
+        text = _HEAD + "".join(str(template.declare(v)) + str(template.accessors(v)) for v in views) + self.body
+        return Source(
+            text=text, files={"ebpfnf/types.h": (FRAMEWORK / "types.h").read_text()}, authors={}, programs=tuple(self.names),
+            maps=tuple(specs), tables=tuple(self.tables), counters=(), slot=SlotLayout(0, 0, 0, 0), const=ConstLayout(0, 0, 0, 0, 0),
+            map_ids={number: name for name, number in ids.items()},
+        )  # fmt: skip
