@@ -111,10 +111,6 @@ def _frozen() -> None:
         maps.freeze(value.fd)
 
 
-def _membarrier() -> None:
-    membarrier(_GLOBAL)
-
-
 def _bpffs() -> None:
     if not pins.mounted():
         raise BpfError(errno.ENOENT, f"no bpffs at {pins.mount()}: mount -t bpf bpf {pins.mount()}")
@@ -132,7 +128,7 @@ _PROBES: dict[str, Callable[[], None]] = {
     "lpm trie": _map("lpm_trie", 20, maps.NO_PREALLOC),
     "map of maps": grace_by_map,
     "frozen map": _frozen,
-    "membarrier": _membarrier,
+    "grace period": grace,
     "bpffs": _bpffs,
 }
 
