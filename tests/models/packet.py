@@ -88,7 +88,7 @@ class Packet:
 
     def fib_lookup(self) -> Hop | str:
         """The kernel's route for the destination: a Hop, FIB_NO_ROUTE or FIB_KERNEL."""
-        return self.fib(self.get("ip.dst"), len(self.data))
+        return self.fib(self.get("ip.dst"), self.get("ip.len"))
 
     # ------------------------------------------------------------ fields
 
@@ -128,7 +128,8 @@ class Packet:
             if not p.have & HAVE_IP or (name == "ip.csum" and not self.v4):
                 return 0
             at = p.l3 + (10 if name == "ip.csum" else 2 if self.v4 else 4)
-            return int.from_bytes(self.data[at : at + 2], "big")
+            written = int.from_bytes(self.data[at : at + 2], "big")
+            return written if self.v4 else written + 40
         place = self._place(name)
         address, mac = name in ("ip.src", "ip.dst"), name in ("eth.src", "eth.dst")
         if place is None:
