@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from enum import Enum
+from enum import StrEnum
 from typing import Any
 
 from ebpfnf.errors import Where
@@ -289,7 +289,7 @@ class Segments:
 # ---------------------------------------------------------------- the generated program
 
 
-class Scope(str, Enum):
+class Scope(StrEnum):
     """How long a map lives."""
 
     GENERATION = "generation"  # made anew for each load

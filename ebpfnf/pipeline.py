@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from ebpfnf import bundle, compile, graph, spec
+from ebpfnf.errors import EbpfnfError
 from ebpfnf.generate import generate, segment
 from ebpfnf.model import Bundle, Deployment, Graph, Mnf, Program, Segments, Source
 
@@ -22,6 +23,27 @@ def build(deployment: Deployment, granularity: str = "") -> Bundle:
     expanded = expand(deployment)
     segments = segment(expanded, granularity or deployment.granularity)
     return assemble(expanded, segments)
+
+
+def replace(deployment: Deployment, stage: str, mnf: Mnf) -> Deployment:
+    """The deployment with another version of one stage's mNF; EbpfnfError when there is no such stage, or it is another mNF."""
+    name, _, node = stage.partition(".")
+    stages = {f"{i.name}.{n.name}": n.mnf for i in deployment.instances for n in i.vnf.nodes}
+    if stage not in stages:
+        raise EbpfnfError(f"no mNF '{stage}' in deployment '{deployment.name}'", cure="there are: " + ", ".join(stages))
+    if stages[stage].name != mnf.name:
+        raise EbpfnfError(
+            f"'{stage}' is a '{stages[stage].name}', not a '{mnf.name}'", mnf.where, "swap takes another version of the same mNF"
+        )
+    instances = tuple(
+        dataclasses.replace(
+            i, vnf=dataclasses.replace(i.vnf, nodes=tuple(dataclasses.replace(n, mnf=mnf) if n.name == node else n for n in i.vnf.nodes))
+        )
+        if i.name == name
+        else i
+        for i in deployment.instances
+    )
+    return dataclasses.replace(deployment, instances=instances)
 
 
 def expand(deployment: Deployment) -> Graph:
@@ -56,7 +78,8 @@ def _bundle(expanded: Graph, segments: Segments, source: Source, programs: tuple
         const=source.const,
         stages=tuple(_stage(s.id, s.instance, s.node, s.mnf, s.config) for s in expanded.stages),
         positions=tuple(
-            {"index": p.index, "chain": p.chain, "stage": p.stage, "segment": home[p.index], "vnf_index": p.vnf_index} for p in expanded.positions
+            {"index": p.index, "chain": p.chain, "stage": p.stage, "segment": home[p.index], "vnf_index": p.vnf_index}
+            for p in expanded.positions
         ),
         links=tuple({"source": k.source, "outcome": k.outcome, "target": k.target, "default": k.default} for k in expanded.links),
         chains=tuple(

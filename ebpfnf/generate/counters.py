@@ -1,4 +1,7 @@
-"""A counter for everything that can end a packet or take it off the straight way. NEXT costs nothing: what entered a stage follows from what ended before it."""
+"""A counter for everything that can end a packet or take it off the straight way.
+
+NEXT costs nothing: what entered a stage follows from what entered the chain and what ended before.
+"""
 
 from __future__ import annotations
 

@@ -34,19 +34,26 @@ def generate(graph: Graph, segments: Segments, fields: Fields, bodies: Mapping[s
     maps = (*framework, *(spec for owner in owners for spec in owner.maps))
     ids = {spec.name: _FIRST_ID + k for k, spec in enumerate(maps)}
 
-    text = environment().get_template("program.c.j2").render(
-        map_ids=[(CIdent(spec.name), CInt(ids[spec.name])) for spec in framework],
-        ports=port_views(graph, counters),
-        counters=CInt(len(counters.all)),
-        record_words=CInt(words),
-        scratch_words=CInt(scratch),
-        slot_size=CInt(slot.size),
-        metadata=[_member(m) for m in layout.metadata_members(fields)],
-        own_metadata=[(CIdent(name), [_member(m) for m in members]) for name, members in layout.own_metadata(graph.stages)],
-        classifier=chains.views(ids)[0],
-        stages=[_stage(stage, own, place, ids, includes[stage.mnf.folder]) for (stage, own), place in zip(tables, configurations, strict=True)],
-        chains=chain_views(graph, counters, segments),
-        segments=segment_views(graph, counters, segments),
+    text = (
+        environment()
+        .get_template("program.c.j2")
+        .render(
+            map_ids=[(CIdent(spec.name), CInt(ids[spec.name])) for spec in framework],
+            ports=port_views(graph, counters),
+            counters=CInt(len(counters.all)),
+            record_words=CInt(words),
+            scratch_words=CInt(scratch),
+            slot_size=CInt(slot.size),
+            metadata=[_member(m) for m in layout.metadata_members(fields)],
+            own_metadata=[(CIdent(name), [_member(m) for m in members]) for name, members in layout.own_metadata(graph.stages)],
+            classifier=chains.views(ids)[0],
+            stages=[
+                _stage(stage, own, place, ids, includes[stage.mnf.folder])
+                for (stage, own), place in zip(tables, configurations, strict=True)
+            ],
+            chains=chain_views(graph, counters, segments),
+            segments=segment_views(graph, counters, segments),
+        )
     )
     return Source(
         text=text,

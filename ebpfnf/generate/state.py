@@ -54,7 +54,9 @@ def classifier(graph: Graph, fields: Fields) -> Made:
     key = describe([match_field(fields, name) for name in ("m.in_port", *named)])
     ports = {port.name: port.number for port in graph.deployment.ports}
     entries = tuple((str(k), _rule(chain, ports[chain.on], k)) for k, chain in enumerate(chains, 1))
-    table = Table(CLASSIFIER, "framework-classify-chains", "acl", key, [["chain", "u32"]], 4096, "operator", "host", "", False, entries=entries)
+    table = Table(
+        CLASSIFIER, "framework-classify-chains", "acl", key, [["chain", "u32"]], 4096, "operator", "host", "", False, entries=entries
+    )
     table = dataclasses.replace(table, layout=layout_digest(table))
     return Made("classify", (table,), kernel_maps(table))
 

@@ -102,7 +102,9 @@ def segment_views(graph: Graph, counters: Counters, segments: Segments) -> list[
                 "name": CIdent(f"seg_{number}"),
                 "entries": [CInt(index) for index in entries],
                 "positions": [
-                    _position(graph, counters, segments, graph.positions[i], stages[graph.positions[i].stage], chains[graph.positions[i].chain])
+                    _position(
+                        graph, counters, segments, graph.positions[i], stages[graph.positions[i].stage], chains[graph.positions[i].chain]
+                    )
                     | {"fault_passes": faults[chains[graph.positions[i].chain].on]}
                     for i in sorted(group)
                 ],

@@ -41,7 +41,9 @@ def _metadata_errors(graph: Graph, fields: Fields) -> list[GraphError]:
                 at = chain.path_where[position.vnf_index] if position.vnf_index < len(chain.path_where) else chain.where
                 writers = sorted({s.mnf.name for s in graph.stages if name in s.mnf.writes})
                 cure = f"'{writers[0]}' writes it: put it before" if writers else "no mNF of this deployment writes it"
-                errors.append(GraphError(f"chain '{chain.name}': '{position.stage}' reads '{name}', which nothing wrote on some way to it", at, cure))
+                errors.append(
+                    GraphError(f"chain '{chain.name}': '{position.stage}' reads '{name}', which nothing wrote on some way to it", at, cure)
+                )
         written[position.index] = known | own | {name for name in stage.mnf.writes if name.startswith("m.")}
     return errors
 

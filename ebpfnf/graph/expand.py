@@ -37,7 +37,8 @@ def expand(deployment: Deployment, router: Vnf) -> Graph:
 
 def _stages(instance: Instance) -> list[Stage]:
     return [
-        Stage(f"{instance.name}.{node.name}", instance.name, node.name, node.mnf, _configuration(instance, node)) for node in instance.vnf.nodes
+        Stage(f"{instance.name}.{node.name}", instance.name, node.name, node.mnf, _configuration(instance, node))
+        for node in instance.vnf.nodes
     ]
 
 
@@ -124,7 +125,9 @@ def _template_errors(vnf: Vnf) -> list[GraphError]:
         offered = ", ".join(_outcomes(node))
         for outcome, default in _outcomes(node).items():
             if not default and (node.name, outcome) not in linked:
-                errors.append(GraphError(f"vnf '{vnf.name}': outcome '{outcome}' of '{node.name}' has no link (outcomes: {offered})", node.where))
+                errors.append(
+                    GraphError(f"vnf '{vnf.name}': outcome '{outcome}' of '{node.name}' has no link (outcomes: {offered})", node.where)
+                )
     nodes = {node.name: node for node in vnf.nodes}
     for link in vnf.links:
         if link.outcome not in _outcomes(nodes[link.source]):

@@ -1,0 +1,55 @@
+"""What needs no host: validate, schema, build."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from ebpfnf.cli import text
+from ebpfnf.cli.common import ChainFile, GranularityOption, OutputOption, granularity
+from ebpfnf.cli.text import Output
+
+
+def validate(file: ChainFile, output: OutputOption = Output.text) -> None:
+    """Read a chain.yaml with all that it names, and say everything that is wrong."""
+    from ebpfnf import pipeline, spec
+
+    graph = pipeline.expand(spec.load(file))
+    deployment = graph.deployment
+    if output is Output.json:
+        text.as_json(
+            {"deployment": deployment.name, "chains": len(deployment.chains), "stages": [stage.id for stage in graph.stages], "errors": []}
+        )
+        return
+    text.line(f"{file}: ok ({len(deployment.chains)} chains, {len(deployment.instances)} VNFs, {len(graph.stages)} mNFs)")
+
+
+def schema() -> None:
+    """Print the JSON Schema of chain.yaml, vnf.yaml and mnf.yaml, for editors."""
+    from ebpfnf import spec
+
+    text.as_json(spec.schema())
+
+
+def build(
+    file: ChainFile,
+    out: Annotated[Path, typer.Option("--out", help="Where the bundle goes.", show_default=False)],
+    granularity_: GranularityOption = "",
+    output: OutputOption = Output.text,
+) -> None:
+    """Compile a chain.yaml to a bundle: all that a host needs, without a compiler there."""
+    from ebpfnf import bundle, pipeline
+
+    with text.working(f"compiling {file}"):
+        made = pipeline.build_file(file, granularity(granularity_))
+    data = bundle.encode(made)
+    out.write_bytes(data)
+    if output is Output.json:
+        text.as_json({"deployment": made.deployment, "digest": made.digest, "bytes": len(data), "programs": len(made.programs)})
+        return
+    text.line(f"{out}: {made.deployment}, {len(made.programs)} programs, {len(data):,} bytes, digest {made.digest[:12]}")
+
+
+COMMANDS = (validate, schema, build)

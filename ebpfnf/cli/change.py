@@ -1,0 +1,138 @@
+"""What changes a host, and the plan of it: plan, deploy, swap, rollback, undeploy."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from ebpfnf.cli import draw, text
+from ebpfnf.cli.common import ChainFile, Deployment, GranularityOption, OutputOption, YesOption, granularity, host, shipped
+from ebpfnf.cli.text import Output
+from ebpfnf.errors import EbpfnfError, PrivilegeError
+
+if TYPE_CHECKING:
+    from ebpfnf.model import Bundle
+
+PENDING = 2
+
+KeepOption = Annotated[bool, typer.Option("--keep-entries", help="Keep table entries that were changed live.")]
+DiscardOption = Annotated[bool, typer.Option("--discard-entries", help="Let the file's entries replace what was changed live.")]
+
+
+def plan(
+    context: typer.Context,
+    file: ChainFile,
+    granularity_: GranularityOption = "",
+    detailed_exitcode: Annotated[bool, typer.Option("--detailed-exitcode", help="Exit with 2 when something would change.")] = False,
+    keep_entries: KeepOption = False,
+    discard_entries: DiscardOption = False,
+    output: OutputOption = Output.text,
+) -> None:
+    """Show what a chain.yaml means and what a deploy would do, without doing it."""
+    bundle = _built(file, granularity_)
+    why_not, actions = "", []
+    try:
+        actions = host(context).run("plan", {**shipped(bundle), "keep_entries": keep_entries, "discard_entries": discard_entries})
+    except PrivilegeError as problem:  # the plan of the chain is worth having without root
+        why_not = str(problem)
+    if output is Output.json:
+        text.as_json({**draw.plan_json(bundle), "actions": actions, "host": why_not or "asked"})
+    else:
+        draw.plan(bundle)
+        draw.actions(actions, why_not)
+    if detailed_exitcode and actions:
+        raise typer.Exit(PENDING)
+
+
+def deploy(
+    context: typer.Context,
+    file: ChainFile,
+    granularity_: GranularityOption = "",
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Load everything through the kernel's verifier, then unload it.")] = False,
+    keep_entries: KeepOption = False,
+    discard_entries: DiscardOption = False,
+    yes: YesOption = False,
+    output: OutputOption = Output.text,
+) -> None:
+    """Make a chain.yaml run. Traffic of an earlier generation goes on until one flip; nothing changes when nothing differs."""
+    bundle = _built(file, granularity_)
+    payload = {**shipped(bundle), "keep_entries": keep_entries, "discard_entries": discard_entries}
+    if dry_run:
+        actions = host(context).run("dry-run", payload)
+        if output is Output.json:
+            text.as_json({"deployment": bundle.deployment, "digest": bundle.digest, "dry_run": True, "actions": actions})
+        else:
+            text.line(f"{file}: the kernel takes all {len(bundle.programs)} programs; nothing was changed")
+            draw.actions(actions, "")
+        return
+    if discard_entries:
+        text.confirmed(f"discard the entries of '{bundle.deployment}' that were changed live?", yes)
+    _report(_run(context, "apply", payload, f"deploying {bundle.deployment}"), output)
+
+
+def swap(
+    context: typer.Context,
+    file: ChainFile,
+    stage: Annotated[str, typer.Argument(metavar="INSTANCE.NODE", help="The mNF to replace, such as edge.acl.", show_default=False)],
+    with_: Annotated[Path, typer.Option("--with", metavar="FOLDER", help="Folder of the mNF's other version.", show_default=False)],
+    granularity_: GranularityOption = "",
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Load everything through the kernel's verifier, then unload it.")] = False,
+    yes: YesOption = False,
+    output: OutputOption = Output.text,
+) -> None:
+    """Replace one mNF of a running deployment by another version, under traffic: no packet is lost or sees both."""
+    from ebpfnf import pipeline, spec
+
+    where = host(context)
+    deployment = pipeline.replace(spec.load(file), stage, spec.load_mnf(with_))
+    with text.working(f"compiling {file}"):
+        bundle = pipeline.build(deployment, granularity(granularity_))
+    running = where.run("status", {"deployment": deployment.name})
+    if not running["running"]:
+        raise EbpfnfError(f"'{deployment.name}' does not run here", cure="deploy it first")
+    if dry_run:
+        actions = where.run("dry-run", shipped(bundle))
+        if output is Output.json:
+            text.as_json({"deployment": bundle.deployment, "digest": bundle.digest, "dry_run": True, "actions": actions})
+        else:
+            text.line(f"the kernel takes '{stage}' from {with_}; nothing was changed")
+        return
+    _report(_run(context, "apply", {**shipped(bundle), "keep_entries": True}, f"swapping {stage}"), output)
+
+
+def rollback(context: typer.Context, deployment: Deployment, yes: YesOption = False, output: OutputOption = Output.text) -> None:
+    """Go back to the generation before, by one flip."""
+    text.confirmed(f"roll '{deployment}' back to its earlier generation?", yes)
+    _report(_run(context, "rollback", {"deployment": deployment}, f"rolling {deployment} back"), output)
+
+
+def undeploy(context: typer.Context, deployment: Deployment, yes: YesOption = False, output: OutputOption = Output.text) -> None:
+    """Detach a deployment from its ports and remove it with all its state."""
+    text.confirmed(f"remove '{deployment}' with all its state?", yes)
+    _report(_run(context, "undeploy", {"deployment": deployment}, f"removing {deployment}"), output)
+
+
+def _built(file: Path, wanted: str) -> Bundle:
+    from ebpfnf import pipeline
+
+    with text.working(f"compiling {file}"):
+        return pipeline.build_file(file, granularity(wanted))
+
+
+def _run(context: typer.Context, command: str, payload: Mapping[str, Any], words: str) -> Mapping[str, Any]:
+    with text.working(words) as say:
+        result: Mapping[str, Any] = host(context).run(command, payload, lambda event: say(f"{words}: {event['step']}"))
+    return result
+
+
+def _report(result: Mapping[str, Any], output: Output) -> None:
+    if output is Output.json:
+        text.as_json(result)
+    else:
+        draw.result(result)
+
+
+COMMANDS = (plan, deploy, swap, rollback, undeploy)

@@ -1,0 +1,67 @@
+"""What is checked without touching a port: test, replay."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from ebpfnf.cli import text
+from ebpfnf.cli.common import GranularityOption, OutputOption, granularity
+from ebpfnf.cli.text import Output
+
+FAILED = 3
+
+
+def test(
+    what: Annotated[
+        Path, typer.Argument(metavar="CHAIN.YAML|MNF-FOLDER", help="A deployment's file, or an mNF's folder.", show_default=False)
+    ],
+    granularity_: GranularityOption = "",
+    output: OutputOption = Output.text,
+) -> None:
+    """Run the `expect:` packets of a chain.yaml, or the cases of an mNF, through the real programs on a private copy."""
+    if what.is_dir():
+        _cases(what, granularity(granularity_) or "chain", output)
+    else:
+        _expectations(what, granularity(granularity_), output)
+
+
+def _expectations(file: Path, wanted: str, output: Output) -> None:
+    from ebpfnf import spec
+    from ebpfnf.analyse import expect
+
+    deployment = spec.load(file)
+    with text.working(f"testing {file}"):
+        checked = list(expect.check(deployment, wanted))
+    failed = sum(1 for each in checked if each.wrong)
+    if output is Output.json:
+        rows = [{"on": c.expectation.on, "packet": c.expectation.packet, "outcome": c.outcome, "wrong": list(c.wrong)} for c in checked]
+        text.as_json({"expectations": rows, "passed": len(checked) - failed, "failed": failed})
+    else:
+        for each in checked:
+            text.line(f"{'FAIL' if each.wrong else 'ok  '} {each.expectation.on}: {each.expectation.packet} => {each.outcome}")
+            for words in each.wrong:
+                text.line(f"     {each.expectation.where}: {words}")
+        text.line(f"{len(checked) - failed} passed, {failed} failed")
+    if failed:
+        raise typer.Exit(FAILED)
+
+
+def _cases(folder: Path, wanted: str, output: Output) -> None:
+    from ebpfnf.analyse import cases
+
+    with text.working(f"running the cases of {folder.name}"):
+        steps, failures = cases.run(folder, wanted)
+    if output is Output.json:
+        text.as_json({"steps": steps, "failures": [{"case": f.case, "what": f.what, "where": str(f.where)} for f in failures]})
+    else:
+        for failure in failures:
+            text.line(f"FAIL {failure}")
+        text.line(f"{steps} steps, {len(failures)} failed")
+    if failures:
+        raise typer.Exit(FAILED)
+
+
+COMMANDS = (test,)

@@ -1,0 +1,42 @@
+"""Arguments and options that several commands share."""
+
+from __future__ import annotations
+
+import base64
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from ebpfnf.cli.text import Output
+
+if TYPE_CHECKING:
+    from ebpfnf.fleet.host import Host
+    from ebpfnf.model import Bundle
+
+ChainFile = Annotated[Path, typer.Argument(metavar="CHAIN.YAML", help="The deployment's file.", show_default=False)]
+Deployment = Annotated[str, typer.Argument(metavar="DEPLOYMENT", help="A deployment's name.", show_default=False)]
+OutputOption = Annotated[Output, typer.Option("-o", "--output", help="How the result is printed.")]
+YesOption = Annotated[bool, typer.Option("-y", "--yes", help="Don't ask.")]
+GranularityOption = Annotated[str, typer.Option(help="Override the file's granularity: mnf, vnf or chain.", metavar="G")]
+
+
+def host(context: typer.Context) -> Host:
+    """Where the commands act: this machine, or a network namespace of it."""
+    from ebpfnf.fleet.local import LocalHost
+
+    return LocalHost(netns=context.obj or "")
+
+
+def shipped(bundle: Bundle) -> dict[str, Any]:
+    """A bundle as the agent takes it."""
+    from ebpfnf.bundle import encode
+
+    return {"bundle": base64.b64encode(encode(bundle)).decode()}
+
+
+def granularity(text: str) -> str:
+    """A granularity as given on the command line."""
+    if text not in ("", "mnf", "vnf", "chain"):
+        raise typer.BadParameter(f"'{text}' is no granularity: mnf, vnf or chain")
+    return text

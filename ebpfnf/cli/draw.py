@@ -1,0 +1,148 @@
+"""Plans, results, status and tables, drawn for a person."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from ebpfnf.cli import text
+
+if TYPE_CHECKING:
+    from ebpfnf.model import Bundle
+
+
+def plan_json(bundle: Bundle) -> dict[str, Any]:
+    """What a bundle means, for a program."""
+    return {
+        "deployment": bundle.deployment,
+        "digest": bundle.digest,
+        "chains": list(bundle.chains),
+        "stages": list(bundle.stages),
+        "positions": list(bundle.positions),
+        "links": list(bundle.links),
+        "segments": _segments(bundle),
+        "tables": [
+            {"name": t.name, "kind": t.kind, "entries": len(t.entries), "filled_by": t.filled_by, "keep": t.keep} for t in bundle.tables
+        ],
+    }
+
+
+def plan(bundle: Bundle) -> None:
+    """Chains with their mNFs, programs, tables."""
+    console = text.console()
+    console.print(f"[bold]{bundle.deployment}[/]  {len(bundle.stages)} mNFs, {len(bundle.programs)} programs, digest {bundle.digest[:12]}")
+    mnfs = {stage["id"]: stage["mnf"] for stage in bundle.stages}
+    for chain in bundle.chains:
+        console.print(f"\n[bold]{chain['name']}[/]  {chain['on']} {'<-' if chain['direction'] == 'reverse' else '->'} {chain['then']}")
+        console.print(f"  match   {_match(chain['match'])}")
+        for instance in [*chain["path"], *(["route"] if chain["then"] == "route" else [])]:
+            inside = [p for p in bundle.positions if p["chain"] == chain["name"] and p["stage"].partition(".")[0] == instance]
+            console.print(f"  {instance:<7} " + " → ".join(f"{p['stage'].partition('.')[2]} [dim]({mnfs[p['stage']]})[/]" for p in inside))
+    console.print()
+    rows = [(s["name"], s["instructions"], ", ".join(s["positions"]) or "parse, classify") for s in _segments(bundle)]
+    text.table("programs", ("program", "instructions#", "holds"), rows)
+    filled = [(t.name, t.kind, t.filled_by, len(t.entries) if t.filled_by == "operator" else "", t.size) for t in bundle.tables]
+    text.table("tables", ("table", "kind", "filled by", "entries#", "size#"), filled)
+
+
+def _segments(bundle: Bundle) -> list[dict[str, Any]]:
+    return [
+        {
+            "name": program.name,
+            "instructions": len(program.insns) // 8,
+            "positions": [f"{p['chain']}/{p['stage']}" for p in bundle.positions if p["segment"] == number],
+        }
+        for number, program in enumerate(bundle.programs)
+    ]
+
+
+def _match(match: Mapping[str, Sequence[Any]]) -> str:
+    return ", ".join(f"{name} {'|'.join(map(str, values))}" for name, values in match.items()) or "all IP"
+
+
+def actions(steps: Sequence[Mapping[str, Any]], why_not: str) -> None:
+    """What a deploy would do."""
+    if why_not:
+        text.note(f"the host was not asked: {why_not}")
+        return
+    if not steps:
+        text.line("this is what runs: nothing to do")
+        return
+    text.table("a deploy would", ("step", "what", "detail"), [(s["verb"], s["what"], s["detail"]) for s in steps])
+
+
+def result(done: Mapping[str, Any]) -> None:
+    """What a change did."""
+    name, generation = done["deployment"], done["generation"]
+    if not done["changed"]:
+        text.line(f"{name}: nothing to do" + (f", generation {generation} runs" if generation else ""))
+    elif generation:
+        text.line(f"{name}: generation {generation} runs")
+    else:
+        text.line(f"{name}: removed")
+    for warning in done["warnings"]:
+        text.note(f"warning: {warning}")
+
+
+def status(found: Mapping[str, Any]) -> None:
+    """A deployment: ports, chains, stages, why packets were dropped, what is amiss."""
+    console = text.console()
+    if not found["running"]:
+        console.print(f"[bold]{found['deployment']}[/]  [red]does not run[/]")
+    else:
+        up = int(found["uptime"] or 0)
+        since = f"{up // 3600}:{up // 60 % 60:02}:{up % 60:02}"
+        console.print(f"[bold]{found['deployment']}[/]  generation {found['generation']}, up {since}, digest {str(found['digest'])[:12]}")
+        rows: list[Sequence[Any]] = [
+            (
+                p["name"],
+                p["interface"],
+                "attached" if p["attached"] else "detached",
+                p["mode"] or "",
+                "up" if p["up"] else "down",
+                p["otherwise"],
+            )
+            for p in found["ports"]
+        ]
+        text.table("", ("port", "interface", "state", "mode", "link", "otherwise"), rows)
+        text.table(
+            "",
+            ("chain", "on", "path", "then", "packets#"),
+            [(c["name"], c["on"], " → ".join(c["path"]), c["then"], c["packets"]) for c in found["chains"]],
+        )
+        rows = [
+            (
+                s["id"],
+                s["mnf"],
+                s["in"],
+                sum(s["drops"].values()),
+                ", ".join(f"{k} {v:,}" for k, v in {**s["outcomes"], **s["ends"]}.items() if v),
+            )
+            for s in found["stages"]
+        ]
+        text.table("", ("stage", "mNF", "in#", "dropped#", "other ways out"), rows)
+        dropped = [(name, count, found["texts"].get(name, "")) for name, count in found["drops"].items() if count]
+        text.table("drops", ("reason", "packets#", "because"), dropped) if dropped else text.line("no drops")
+        rest = [(name, count) for name, count in found["otherwise"].items() if count]
+        if rest:
+            text.table("taken by no chain", ("port", "packets#"), rest)
+    for warning in found["warnings"]:
+        text.note(f"warning: {warning}")
+
+
+def entry(value: Any) -> str:
+    """A table's value in one line."""
+    if isinstance(value, Mapping):
+        return " ".join(f"{name}={entry(each)}" for name, each in value.items())
+    if isinstance(value, list):
+        return "|".join(entry(each) for each in value)
+    return "-" if value is None else value if isinstance(value, str) else json.dumps(value)
+
+
+def entries(name: str, found: Sequence[Sequence[Any]]) -> None:
+    """All entries of a table."""
+    if not found:
+        text.line(f"{name}: no entries")
+        return
+    text.table(name, ("key", "value"), [(entry(key), entry(value)) for key, value in found])

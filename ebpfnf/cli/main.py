@@ -1,0 +1,82 @@
+"""`ebpfnf`: the commands put together, errors turned into words and exit codes."""
+
+from __future__ import annotations
+
+import itertools
+import os
+import sys
+from typing import Annotated
+
+import typer
+from typer.exceptions import Abort, TyperException
+
+from ebpfnf import __version__
+from ebpfnf.cli import build, change, check, lab, observe, table, text
+from ebpfnf.errors import EbpfnfError
+
+USAGE = 64
+_USAGE_OF_TYPER = 2
+
+app = typer.Typer(
+    name="ebpfnf",
+    help="Network functions from small reusable pieces, compiled to XDP and swapped while traffic runs.",
+    no_args_is_help=True,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+    epilog="Exit codes: 0 ok, 1 failed, 2 changes pending, 3 expectations failed, "
+    "64 usage, 65 invalid spec, 69 host unreachable, 77 no privilege.",
+)
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        text.line(f"ebpfnf {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def options(
+    context: typer.Context,
+    netns: Annotated[str, typer.Option(help="Network namespace in which the ports are.", envvar="EBPFNF_NETNS")] = "",
+    version: Annotated[bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")] = False,
+) -> None:
+    """What holds for every command."""
+    context.obj = netns
+
+
+for group in (build, change, observe, check):
+    for command in group.COMMANDS:
+        app.command(command.__name__.replace("_", "-"))(command)
+app.add_typer(table.app, name="table")
+app.add_typer(lab.app, name="lab")
+
+
+def main() -> None:
+    """Run the command line; its exit code is the error's."""
+    try:
+        code = app(standalone_mode=False)
+    except Abort:
+        sys.exit(130)
+    except TyperException as problem:
+        text.note(f"error: {problem.format_message()} ('ebpfnf --help' lists the commands, '--help' behind a command its options)")
+        sys.exit(USAGE if problem.exit_code == _USAGE_OF_TYPER else problem.exit_code)
+    except EbpfnfError as problem:
+        text.error(problem, text.Output.json if _wants_json(sys.argv) else text.Output.text)
+        sys.exit(problem.exit_code)
+    except BrokenPipeError:  # whoever read our output has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(0)
+    except KeyboardInterrupt:
+        sys.exit(130)
+    sys.exit(code if isinstance(code, int) else 0)
+
+
+def _wants_json(arguments: list[str]) -> bool:
+    """Whether errors too are read by a program: they are told before a command could say so."""
+    pairs = set(itertools.pairwise(arguments))
+    return bool({"-ojson", "--output=json"} & set(arguments) or {("-o", "json"), ("--output", "json")} & pairs)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,105 @@
+"""All that the command line prints: results to stdout, what is said along the way to stderr. rich is imported when something is drawn."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from enum import StrEnum
+from typing import TYPE_CHECKING, Any
+
+from ebpfnf.errors import EbpfnfError, SpecErrors, VerifierError
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+
+class Output(StrEnum):
+    """How results are printed (`-o`)."""
+
+    text = "text"
+    json = "json"
+
+
+def console(stderr: bool = False) -> Console:
+    """Where to draw; a pipe gets wide plain lines."""
+    from rich.console import Console
+
+    stream = sys.stderr if stderr else sys.stdout
+    return Console(stderr=stderr, highlight=False, soft_wrap=not stream.isatty(), width=None if stream.isatty() else 160)
+
+
+def line(words: str) -> None:
+    """A plain line of the result."""
+    print(words)
+
+
+def note(words: str) -> None:
+    """Something by the way, for a person."""
+    print(words, file=sys.stderr)
+
+
+def as_json(value: Any) -> None:
+    """The result for a program."""
+    json.dump(value, sys.stdout, indent=2, ensure_ascii=False)
+    print()
+
+
+def table(title: str, columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
+    """A table; columns that end with '#' are numbers and stand to the right."""
+    from rich import box
+    from rich.table import Table
+    from rich.text import Text
+
+    drawn = Table(title=title or None, title_justify="left", title_style="bold", box=box.SIMPLE_HEAD, pad_edge=False)
+    for column in columns:
+        drawn.add_column(column.rstrip("#"), justify="right" if column.endswith("#") else "left", overflow="fold")
+    for row in rows:
+        drawn.add_row(*(Text(f"{cell:,}" if isinstance(cell, int) and not isinstance(cell, bool) else str(cell)) for cell in row))
+    console().print(drawn)
+
+
+@contextmanager
+def working(words: str) -> Iterator[Any]:
+    """A spinner while something takes its time; call what it yields to say what is being done. Silent without a terminal."""
+    if not sys.stderr.isatty():
+        yield lambda _: None
+        return
+    with console(stderr=True).status(words) as status:
+        yield status.update
+
+
+def error(problem: EbpfnfError, output: Output = Output.text) -> None:
+    """An error as it should be seen: where, what, the cure; all of them when there are several."""
+    problems = problem.errors if isinstance(problem, SpecErrors) else (problem,)
+    if output is Output.json:
+        json.dump({"errors": [_described(p) for p in problems]}, sys.stdout, indent=2, ensure_ascii=False)
+        print()
+        return
+    for each in problems:
+        print(f"error: {each}", file=sys.stderr)
+        if isinstance(each, VerifierError) and each.log:
+            print(each.log, file=sys.stderr)
+
+
+def _described(problem: EbpfnfError) -> dict[str, Any]:
+    where = problem.where
+    return {
+        "error": problem.what,
+        "file": where.file if where else None,
+        "line": where.line if where else None,
+        "column": where.column if where else None,
+        "cure": problem.cure,
+    }
+
+
+def confirmed(question: str, yes: bool) -> None:
+    """Go on only if the operator says so: by -y, or at a terminal."""
+    if yes:
+        return
+    if not sys.stdin.isatty():
+        raise EbpfnfError(f"{question} needs a yes, and there is no terminal to ask at", cure="add -y")
+    answer = input(f"{question} [y/N] ")
+    if answer.strip().lower() not in ("y", "yes"):
+        raise EbpfnfError("not done: you did not say yes")
