@@ -17,10 +17,11 @@ KEBAB_WANTED = "a lower-kebab name: a-z, 0-9 and '-', at most 32 characters"
 INTERFACE_WANTED = "an interface: letters, digits and '_.@-', at most 15 characters"
 
 # Words of C, and what clang predefines in its GNU mode: a field of a struct can't be called so.
-C_WORDS = frozenset(
-    "asm auto bool break case char const continue default do double else enum extern float for goto if inline int linux long register "
-    "restrict return short signed sizeof static struct switch typedef typeof union unix unsigned void volatile while".split()
-)
+_WORDS = """
+asm auto bool break case char const continue default do double else enum extern float for goto if inline int linux long register restrict
+return short signed sizeof static struct switch typedef typeof union unix unsigned void volatile while
+"""
+C_WORDS = frozenset(_WORDS.split())
 
 RESERVED_INSTANCES = frozenset({"route", "port", "chain"})
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 from ebpfnf.errors import Where
@@ -50,7 +51,7 @@ class Library:
 
     def _existing(self, candidates: list[tuple[Path, Path]], what: str, name: str, known: list[str], where: Where) -> Path | None:
         for root, path in candidates:
-            if path.exists():
+            if os.path.exists(path):  # unlike Path.exists, false where the folder can't be searched
                 if leaves(root, path):
                     self.problems.add(f"{what}: a symbolic link leads out of the folder", where, "copy the file")
                     return None

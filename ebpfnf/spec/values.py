@@ -34,7 +34,7 @@ def spelling(text: Any) -> str:
     except (ValueError, TypeError):
         pass
     else:
-        if isinstance(text, str):
+        if isinstance(text, str) and (inner or not kind.spelling.startswith("bytes[")):  # cfg holds scalars
             return f"list[{kind.spelling}]" if inner else kind.spelling
     word = inner[1] if inner else str(text)
     raise ValueError(meant(word, [*SCALARS, *RECORD_FIELDS], "types, alone or in list[...]"))

@@ -117,6 +117,7 @@ CASES = [
     (MNF, "{default: NEXT}", "{default: exit}", "default 'exit' (one of: NEXT, DROP, PASS)"),
     (MNF, "{unsure:", "{shut:", "'shut' is an outcome and a reason"),
     (MNF, "type: duration", "type: durations", "mnfs/gate/mnf.yaml:10:16: type 'durations' (did you mean 'duration'?)"),
+    (MNF, "type: duration", 'type: "bytes[4]"', "mnfs/gate/mnf.yaml:10:16: type 'bytes[4]'"),
     (MNF, "default: 30s", "default: soon", "mnfs/gate/mnf.yaml:10:35: default 'soon' (wanted a duration"),
     (MNF, "  idle:", "  mnf:", "mnfs/gate/mnf.yaml:10:3: a parameter can't be called 'mnf'"),
     (MNF, "metadata: {score: u16}", "metadata: {score: u128}", "type 'u128' (did you mean"),
