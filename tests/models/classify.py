@@ -12,7 +12,7 @@ from tests.models.packet import Packet
 from tests.models.parse import HAVE_IP, HAVE_L4, HAVE_ND, HAVE_TCP, HAVE_VLAN
 
 _NEEDS = {"vlan": HAVE_VLAN, "ip": HAVE_IP, "l4": HAVE_L4, "tcp": HAVE_TCP}
-_ETHERTYPES = {"ip": 0x0800, "arp": 0x0806, "ipv6": 0x86DD}
+_ETHERTYPES = {"ip": 0x0800, "arp": 0x0806, "ipv6": 0x86DD, "lldp": 0x88CC}
 _FLAGS = {"fin": 1, "syn": 2, "rst": 4, "psh": 8, "ack": 16, "urg": 32, "ece": 64, "cwr": 128}
 
 

@@ -1,0 +1,117 @@
+"""What the differential tests compare: small deployments, one or more for each mNF, written as an operator writes them."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from ebpfnf import spec
+from ebpfnf.model import Deployment
+from tests.generators import Frames
+
+EXAMPLE = Path(__file__).parent.parent / "examples" / "dc-edge" / "chain.yaml"
+_BOTH = """
+chains:
+  there: {on: a, match: {}, path: [x], then: "out: b"}
+  back: {on: b, direction: reverse, match: {}, path: [x], then: reflect}
+  rest: {on: a, match: {eth.type: [arp, 35020, 33024]}, path: [x], then: pass}
+"""
+_TESTBED = """
+testbed:
+  a: {addresses: [192.0.2.1/24, "2001:db8::1/64"], neighbours: {192.0.2.9: "02:00:00:00:00:09", "2001:db8::9": "02:00:00:00:00:19"}}
+  b:
+    addresses: [10.1.0.1/24, "2001:db8:1::1/64"]
+    neighbours: {10.1.0.11: "02:00:00:00:00:11", 10.1.0.254: "02:00:00:00:00:fe", "2001:db8:1::11": "02:00:00:00:00:11"}
+    routes: [{to: 198.51.100.0/24, via: 10.1.0.254}]
+"""
+_FIREWALL = """
+vnfs:
+  x:
+    vnf: edge-firewall
+    l2:
+      - deny: {eth.src: "02:00:00:00:00:bd"}
+      - allow: {vlan.id: [0, 100], eth.type: [ip, arp]}
+      - deny: {eth.dst: "ff:ff:ff:ff:ff:ff", vlan.id: 5}
+    rules:
+      - deny: {ip.src: [203.0.113.0/24, "2001:db8:bad::/48"], ip.proto: [tcp, udp]}
+      - {allow: {ip.dst: [198.51.100.0/25, "2001:db8::/64"], l4.dport: ["0-79", 80]}, class: 7}
+      - {allow: {tcp.flags: "syn,!ack", ip.version: 6}, class: 9}
+      - deny: {tcp.flags: "fin,rst"}
+      - {allow: {ip.dscp: [46, 63], l4.sport: "50-4000"}, class: 11}
+      - allow: {ip.proto: [icmp, icmpv6, "132"]}
+      - deny: {ip.src: 0.0.0.0/0}
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Subject:
+    """A deployment, and the frames that say most about it."""
+
+    name: str
+    text: str  # vnfs, chains and testbed of a deployment with ports a and b; empty: the example dc-edge
+    ports: str = ""  # more about port a
+    frames: Callable[[random.Random], Frames] = Frames
+
+    def deployment(self, folder: Path) -> Deployment:
+        """The deployment, read from files in `folder`."""
+        if not self.text:
+            return spec.load(EXAMPLE)
+        head = f"ebpfnf: 1\ndeployment: subject\nports:\n  a: {{interface: eth0{self.ports}}}\n  b: {{interface: eth1}}\n"
+        file = folder / "chain.yaml"
+        file.write_text(head + self.text)
+        return spec.load(file)
+
+
+def _web(r: random.Random) -> Frames:
+    """Mostly TCP between clients, a service and its servers, with the payloads that such have."""
+    queries = ("1%27+or+1%3D1--", "x' union select a,b from c--", "5", "it's", "'or''='", "%")
+    requests = ["GET / HTTP/1.1\r\nHost: a\r\n\r\n", "HTTP/1.1 200 OK\r\n\r\n", "GET"]
+    requests += ["POST /f HTTP/1.1\r\nContent-Length: 9\r\n\r\nname=O'Re", "POST /f HTTP/1.1\r\n\r\nname=1' or 1=1--"]
+    requests += [f"GET /i?id={query} HTTP/1.1\r\nHost: a\r\n\r\n" for query in queries]
+    requests += ["DELETE /x HTTP/1.1\r\n\r\n", "OPTIONS * HTTP/1.1\r\n\r\n", "GET /" + "a" * 700, "x" * 300, "", "GETT / HTTP/1.1\r\n\r\n"]
+    return Frames(
+        r,
+        v4=("192.0.2.9", "203.0.113.5", *("198.51.100.7",) * 3, "10.1.0.11", "10.1.0.12"),
+        v6=("2001:db8:ffff::9", "2001:db8:bad::5", *("2001:db8::7",) * 3, "2001:db8:1::11", "2001:db8:1::12"),
+        ports=(80, 80, 80, 8080, 8080, 4000, 4001),
+        payloads=[text.encode() for text in requests],
+        protocols=(6, 6, 6, 6, 17),
+        broken=0.1,
+        macs=("02:00:00:00:00:01",) * 20 + ("02:00:00:00:00:bd",),
+    )
+
+
+def _one(name: str, params: str = "") -> str:
+    return f"vnfs:\n  x: {{vnf: {name}{params}}}\n" + _BOTH
+
+
+_LB = ', vips: [198.51.100.7, "2001:db8::7"], port: 80'
+_LB += ', backends: [{v4: 10.1.0.11, v6: "2001:db8:1::11", port: 8080}, {v4: 10.1.0.12, port: 80}]'
+_OPEN = _FIREWALL.replace("deny: {ip.src: 0.0.0.0/0}", "deny: {l4.dport: 53}") + "    default: allow\n"
+
+SUBJECTS = (
+    Subject("firewall", _FIREWALL + "    default: deny\n" + _BOTH),
+    Subject("firewall-open", _OPEN + _BOTH, ", fragments: pass"),
+    Subject("monitor", _one("monitor", ', subnets: [198.51.100.0/24, 198.51.100.7/32, "2001:db8::/64", "::/0", 0.0.0.0/0]')),
+    Subject("router", "chains: {r: {on: a, match: {}, path: [], then: route}, s: {on: b, match: {}, path: [], then: route}}\n" + _TESTBED),
+    Subject("application-firewall", _one("application-firewall"), frames=_web),
+    Subject("application-firewall-strict", _one("application-firewall", ", on_unsure: drop"), frames=_web),
+    Subject("load-balancer", _one("load-balancer", _LB), frames=_web),
+    Subject(
+        "classifier",
+        """
+chains:
+  tagged: {on: a, match: {vlan.id: [5, 100], ip.version: 4}, path: [], then: drop}
+  sources: {on: a, match: {ip.src: [192.0.2.0/24, "2001:db8::/32"], ip.proto: [tcp, icmpv6]}, path: [], then: reflect}
+  macs: {on: a, match: {eth.src: "02:00:00:00:00:bd", ip.dscp: 46}, path: [], then: "out: b"}
+  types: {on: a, match: {eth.type: [arp, 34525], eth.src: "02:00:00:00:00:01"}, path: [], then: pass}
+  ports: {on: a, match: {l4.sport: ["0-60", 8080], l4.dport: 80}, path: [], then: "out: b"}
+  all: {on: b, match: {}, path: [], then: pass}
+""",
+        ", otherwise: {out: b}",
+    ),
+    Subject("classifier-drop", "chains: {none: {on: b, match: {ip.proto: esp}, path: [], then: pass}}\n", ", otherwise: drop"),
+    Subject("dc-edge", "", frames=_web),
+)
