@@ -69,7 +69,8 @@ def _table_get(payload: Payload, emit: Emit) -> Any:
 
 
 def _table_set(payload: Payload, emit: Emit) -> Any:
-    return edit.put(_deployment(payload), _text(payload, "table"), _given(payload, "key"), _given(payload, "value"))
+    edit.put(_deployment(payload), _text(payload, "table"), _given(payload, "key"), _given(payload, "value"))
+    return True
 
 
 def _table_del(payload: Payload, emit: Emit) -> Any:

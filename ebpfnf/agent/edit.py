@@ -2,45 +2,57 @@
 
 from __future__ import annotations
 
+import contextlib
 import difflib
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import Any
 
 from ebpfnf.agent import journal, tables
-from ebpfnf.agent.observe import observe, open_table
+from ebpfnf.agent.observe import observe, open_statistics, open_table
 from ebpfnf.errors import AgentError, TableError
 from ebpfnf.kernel.maps import Map
 from ebpfnf.kernel.pins import Pins
 from ebpfnf.model import Table
 
 
+@dataclass(frozen=True, slots=True)
+class _Live:
+    """A table of the live generation, its map, and the map that counts what packets did to it."""
+
+    table: Table
+    entries: Map
+    statistics: Map | None
+
+
 def get(deployment: str, table: str, key: Any) -> Any:
     """The entry's value; None where there is none."""
-    with _live(deployment, table) as (found, live):
-        return tables.get(found, live, key)
+    with _live(deployment, table) as live:
+        return tables.get(live.table, live.entries, key)
 
 
-def dump(deployment: str, table: str) -> Any:
-    """All entries."""
-    with _live(deployment, table) as (found, live):
-        return [[key, value] for key, value in tables.dump(found, live)]
+def dump(deployment: str, table: str) -> dict[str, Any]:
+    """All entries; of a table that packets fill also what became of them."""
+    with _live(deployment, table) as live:
+        entries = [[key, value] for key, value in tables.dump(live.table, live.entries)]
+        return {"entries": entries, "statistics": tables.statistics(live.entries, live.statistics) if live.statistics else None}
 
 
-def put(deployment: str, table: str, key: Any, value: Any) -> Any:
+def put(deployment: str, table: str, key: Any, value: Any) -> None:
     """Add or overwrite an entry, whole: a packet sees it as it was or as it is."""
-    with journal.locked(deployment), _live(deployment, table) as (found, live):
-        return tables.set(found, live, key, value)
+    with journal.locked(deployment), _live(deployment, table) as live:
+        tables.set(live.table, live.entries, key, value, live.statistics)
 
 
-def delete(deployment: str, table: str, key: Any) -> Any:
-    """Remove an entry."""
-    with journal.locked(deployment), _live(deployment, table) as (found, live):
-        return tables.delete(found, live, key)
+def delete(deployment: str, table: str, key: Any) -> bool:
+    """Remove an entry; False where there was none."""
+    with journal.locked(deployment), _live(deployment, table) as live:
+        return tables.delete(live.table, live.entries, key, live.statistics)
 
 
 @contextmanager
-def _live(deployment: str, name: str) -> Iterator[tuple[Table, Map]]:
+def _live(deployment: str, name: str) -> Iterator[_Live]:
     running = observe(deployment).running
     if running is None or running.manifest is None:
         raise AgentError(f"deployment '{deployment}' does not run here", cure="deploy it")
@@ -48,5 +60,7 @@ def _live(deployment: str, name: str) -> Iterator[tuple[Table, Map]]:
     if name not in found:
         near = difflib.get_close_matches(name, found, 1, 0.4)
         raise TableError(f"no table '{name}' in deployment '{deployment}'", cure=f"did you mean '{near[0]}'?" if near else "")
-    with open_table(Pins(deployment), running.manifest, found[name]) as live:
-        yield found[name], live
+    at, manifest, table = Pins(deployment), running.manifest, found[name]
+    with open_table(at, manifest, table) as entries, contextlib.ExitStack() as also:
+        statistics = open_statistics(at, manifest, table)
+        yield _Live(table, entries, also.enter_context(statistics) if statistics else None)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import errno
 import os
 import re
 import struct
@@ -17,6 +18,7 @@ from ebpfnf.kernel import insn, links, pins, programs
 from ebpfnf.kernel.maps import Map
 from ebpfnf.kernel.pins import Pins
 from ebpfnf.model import SlotLayout, Table
+from ebpfnf.tables.layout import has_stats, stats_map_name
 
 _KEY = bytes(4)
 _ROOT_NAME = re.compile(r"root_([1-9][0-9]?)_(drop|pass)\Z")
@@ -28,7 +30,18 @@ def root_name(number: int, on_fault: str) -> str:
 
 
 def observe(deployment: str, *, entries: bool = False) -> Observed:
-    """The deployment as it is; with `entries` also which operator's tables differ from the file that was deployed."""
+    """The deployment as it is; with `entries` also what is in its tables: what differs from the deployed file, what filled up."""
+    tries = 3  # a writer may remove pins while we look
+    while True:
+        tries -= 1
+        try:
+            return _observe(deployment, entries)
+        except OSError as error:
+            if error.errno != errno.ENOENT or not tries:
+                raise
+
+
+def _observe(deployment: str, entries: bool) -> Observed:
     at = Pins(deployment)
     interfaces = netlink.interfaces()
     here = os.path.isdir(at.directory)
@@ -62,7 +75,9 @@ def observe(deployment: str, *, entries: bool = False) -> Observed:
         missed=_missed(at),
     )
     running = seen.running
-    return dataclasses.replace(seen, edited=_edited(at, running.manifest)) if entries and running and running.manifest else seen
+    if not entries or running is None or running.manifest is None:
+        return seen
+    return dataclasses.replace(seen, edited=_edited(at, running.manifest), fills=_fills(at, running.manifest))
 
 
 def read_generation(at: Pins, number: int) -> Generation:
@@ -85,6 +100,13 @@ def open_table(at: Pins, found: Manifest, table: Table) -> Map:
     if pin.startswith("state/"):
         return Map.open(at.state(pin.removeprefix("state/")))
     return Map.open(at.generation(found.generation).table(pin))
+
+
+def open_statistics(at: Pins, found: Manifest, table: Table) -> Map | None:
+    """The map that counts what packets did to a table's entries; None where they make none."""
+    if not has_stats(table) or stats_map_name(table) not in found.pins:
+        return None
+    return open_table(at, found, dataclasses.replace(table, map=stats_map_name(table)))
 
 
 def file_entries(at: Pins, number: int) -> dict[str, tuple[tuple[str, object], ...]]:
@@ -191,3 +213,13 @@ def _edited(at: Pins, found: Manifest) -> dict[str, str]:
             if words:
                 differing[table.name] = str(words)
     return differing
+
+
+def _fills(at: Pins, found: Manifest) -> dict[str, dict[str, int]]:
+    fills = {}
+    for table in found.tables:
+        counts = open_statistics(at, found, table)
+        if counts:
+            with counts:
+                fills[table.name] = tables.counted(counts)
+    return fills

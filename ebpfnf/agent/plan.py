@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
+from ebpfnf.agent.manifest import Manifest
 from ebpfnf.agent.netlink import Interface
 from ebpfnf.agent.seen import Observed, PortSeen
 from ebpfnf.errors import AgentError
@@ -72,17 +73,22 @@ def plan_rollback(seen: Observed) -> tuple[Action, ...]:
 
 
 def plan_reconcile(seen: Observed) -> tuple[Action, ...]:
-    """Attach again what has lost its link."""
+    """Attach again what has lost its link; a port that can't be stops the others only if they need nothing."""
     running = seen.running
     if running is None or running.manifest is None:
         raise AgentError(f"deployment '{seen.deployment}' does not run here", cure="deploy it")
+    able, refused = [], []
     for port in running.manifest.ports:
-        _refuse_port(port, seen)
-        then, now = running.manifest.bound[port.name], bound((port,), seen)[port.name]
-        if then != now:
-            words = f"ifindex {now[0]}, mtu {now[1]}, when deployed {then[0]}, {then[1]}"
-            raise AgentError(f"port '{port.name}': interface '{port.interface}' is another one now ({words})", cure="deploy again")
-    return _ports(running.manifest.ports, seen)
+        try:
+            _refuse_port(port, seen)
+            _refuse_exchange(port, running.manifest, seen)
+            able.append(port)
+        except AgentError as error:
+            refused.append(error)
+    actions = tuple(action for action in _ports(tuple(able), seen) if action.what in {port.name for port in able})
+    if refused and not actions:
+        raise refused[0]
+    return actions
 
 
 def plan_undeploy(seen: Observed) -> tuple[Action, ...]:
@@ -183,6 +189,14 @@ def _refuse_port(port: Port, seen: Observed) -> None:
     if interface.kind == "veth" and interface.mtu > VETH_MTU:
         raise AgentError(f"port '{port.name}': mtu {interface.mtu} of veth '{port.interface}' is too large for XDP: at most {VETH_MTU}",
                          port.where, f"ip link set {port.interface} mtu {VETH_MTU}")  # fmt: skip
+
+
+def _refuse_exchange(port: Port, manifest: Manifest, seen: Observed) -> None:
+    """A generation's constants name its interfaces by their index: another one needs another generation."""
+    then, now = manifest.bound[port.name], bound((port,), seen)[port.name]
+    if then != now:
+        words = f"ifindex {now[0]}, mtu {now[1]}, when deployed {then[0]}, {then[1]}"
+        raise AgentError(f"port '{port.name}': interface '{port.interface}' is another one now ({words})", cure="deploy again")
 
 
 def _have(interfaces: Mapping[str, Interface]) -> str:

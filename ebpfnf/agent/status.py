@@ -64,6 +64,7 @@ def warnings(seen: Observed) -> list[str]:
             found.append(f"port '{port.name}' is detached from '{port.interface}'" + (f", which belongs to {owner}" if owner else ""))
     if seen.missed:
         found.append(f"{seen.missed} packets found no live generation")
+    found += [f"table '{name}' was full {fill['full']} times" for name, fill in sorted(seen.fills.items()) if fill.get("full")]
     found += [f"table '{name}' was changed live: {words}" for name, words in sorted(seen.edited.items())]
     return found
 
@@ -110,4 +111,4 @@ def _of_kinds(manifest: Manifest | None, sums: Totals, *kinds: str) -> dict[str,
 
 
 def _table(name: str, kind: str, size: int, seen: Observed) -> dict[str, Any]:
-    return {"name": name, "kind": kind, "size": size, "edited": name in seen.edited}
+    return {"name": name, "kind": kind, "size": size, "edited": name in seen.edited, **seen.fills.get(name, {})}

@@ -20,8 +20,7 @@ from ebpfnf.kernel.maps import Map
 from ebpfnf.kernel.syscall import BpfError
 from ebpfnf.model import Table
 from ebpfnf.tables import acl, maglev
-from ebpfnf.tables.layout import STATS, acl_rule, blob_size, capacity, capacity_of, decode_key, encode_key, key_type, value_type
-from ebpfnf.tables.match import match_fields
+from ebpfnf.tables.layout import STATS, acl_layout, acl_rule, capacity, capacity_of, decode_key, encode_key, key_type, value_type
 from ebpfnf.tables.text import bucket_labels, key_text, parse_key
 from ebpfnf.tables.types import Record
 
@@ -36,7 +35,7 @@ def fill(table: Table, live: Map | int, entries: Iterable[tuple[str, Any]]) -> N
     with _opened(live) as target:
         wanted = _canonical(table, entries)
         if table.kind in _BLOBS:
-            _swap(table, target, capacity(table), wanted)
+            _swap(table, target, capacity(table), {key: _row(table, key, value) for key, value in wanted.items()})
             return
         _changeable(table)
         if len(wanted) > table.size:
@@ -49,7 +48,8 @@ def fill(table: Table, live: Map | int, entries: Iterable[tuple[str, Any]]) -> N
 def get(table: Table, live: Map, key: Any) -> Any:
     """The value of `key`; None where there is none. Counters are summed over the CPUs."""
     if table.kind in _BLOBS:
-        return _blob(table, live)[1].get(_key(table, key))
+        row = _blob(table, live)[1].get(_key(table, key))
+        return None if row is None else _content(table, row)
     if table.kind in _COUNTS:
         return _counts(table, live)[_index(table, key)]
     data = live.lookup(encode_key(table, _key(table, key)))
@@ -60,8 +60,8 @@ def set(table: Table, live: Map, key: Any, value: Any, stats: Map | None = None)
     """Add or overwrite an entry. Of an acl the key is a rule's number: packets try rules in that order."""
     ((wanted, content),) = _canonical(table, [(key, value)]).items()
     if table.kind in _BLOBS:
-        size, entries = _blob(table, live)
-        _swap(table, live, size, {**entries, wanted: content})
+        size, rows = _blob(table, live)
+        _swap(table, live, size, {**rows, wanted: _row(table, wanted, content)})
         return
     _changeable(table)
     data = encode_key(table, wanted)
@@ -75,10 +75,10 @@ def delete(table: Table, live: Map, key: Any, stats: Map | None = None) -> bool:
     """Remove an entry; False where there was none. A counter starts again at zero."""
     wanted = _key(table, key)
     if table.kind in _BLOBS:
-        size, entries = _blob(table, live)
-        if wanted in entries:
-            _swap(table, live, size, {k: v for k, v in entries.items() if k != wanted})
-        return wanted in entries
+        size, rows = _blob(table, live)
+        if wanted in rows:
+            _swap(table, live, size, {number: row for number, row in rows.items() if number != wanted})
+        return wanted in rows
     if table.kind in _COUNTS:
         index, zero = struct.pack("=I", _index(table, key)), bytes(value_type(table).size)
         live.update(index, [zero] * len(live.lookup_percpu(index) or ()) if live.per_cpu else zero)
@@ -93,7 +93,7 @@ def dump(table: Table, live: Map) -> Iterator[tuple[str, Any]]:
     """All entries as (key, value). Of counters those that counted, of a histogram each bucket with its bounds as key."""
     kind = key_type(table)
     if table.kind in _BLOBS:
-        yield from ((str(number), value) for number, value in sorted(_blob(table, live)[1].items()))
+        yield from ((str(number), _content(table, row)) for number, row in sorted(_blob(table, live)[1].items()))
     elif table.kind == "histogram":
         yield from zip(bucket_labels(table.buckets), _counts(table, live), strict=True)
     elif table.kind == "counter":
@@ -111,9 +111,8 @@ def diff(table: Table, live: Map, entries: Iterable[tuple[str, Any]]) -> str:
     kind = key_type(table)
     there = {key: value for key, value in dump(table, live)}
     wanted = _canonical(table, entries)
-    if table.kind == "acl":  # through the blob and back, so that both are in their normal spelling
-        size = _blob(table, live)[0]
-        wanted = _decode(table, size, _encode(table, size, wanted))
+    if table.kind in _BLOBS:  # to bits and back, so that both are in their normal spelling
+        wanted = {key: _content(table, _row(table, key, value)) for key, value in wanted.items()}
     said = {key_text(kind, key): value for key, value in wanted.items()}
     words = [f"'{key}' is live only" for key in there if key not in said]
     words += [f"'{key}' is in the file only" if key not in there else f"'{key}' differs" for key in said if there.get(key) != said[key]]
@@ -123,13 +122,19 @@ def diff(table: Table, live: Map, entries: Iterable[tuple[str, Any]]) -> str:
 
 def statistics(live: Map, stats: Map) -> dict[str, int]:
     """What became of the entries that packets made: created, full (could not be), deleted, present, evicted."""
+    sums = counted(stats)
+    present = sum(1 for _ in live.keys())  # noqa: SIM118
+    return {**sums, "present": present, "evicted": max(0, sums["created"] - sums["deleted"] - present)}
+
+
+def counted(stats: Map) -> dict[str, int]:
+    """The part of `statistics` that costs nothing: created, full, deleted."""
     sums = dict.fromkeys(STATS, 0)
     for entry in range(2):
         for one in stats.lookup_percpu(struct.pack("=I", entry)) or ():
             for name, number in zip(STATS, struct.unpack("=3Q", one), strict=True):
                 sums[name] += number
-    present = sum(1 for _ in live.keys())  # noqa: SIM118
-    return {**sums, "present": present, "evicted": max(0, sums["created"] - sums["deleted"] - present)}
+    return sums
 
 
 # ---------------------------------------------------------------- text and canonical values
@@ -220,49 +225,57 @@ def _count(stats: Map | None, what: str) -> None:
         stats.update(index, [struct.pack("=3Q", *numbers), *slots[1:]])
 
 
+# ---------------------------------------------------------------- blobs, by number: rows of an acl, values of a consistent hash
+
+
 def _blob(table: Table, outer: Map) -> tuple[int, dict[int, Any]]:
-    """The capacity of the live blob, and what is in it."""
+    """The capacity of the live blob, and its rows."""
     number = outer.lookup(_ZERO)
     if number is None:
         raise TableError(f"table '{table.name}' was never filled", cure="deploy again")
     with Map(maps.open_id(struct.unpack("=I", number)[0])) as inner:
         data = inner.lookup(_ZERO) or b""
-    size = capacity_of(table, len(data))
-    return size, _decode(table, size, data)
+    size, kind = capacity_of(table, len(data)), value_type(table)
+    if table.kind == "consistent_hash":
+        return size, maglev.decode_blob(size, kind, data)
+    return size, {row.number: row for row in acl.split(acl_layout(table), kind, size, data)}
 
 
-def _swap(table: Table, outer: Map, size: int, entries: Mapping[int, Any]) -> None:
-    """Make a blob of these entries the live one. When this returns no packet looks at the old one any more."""
-    blob = _encode(table, size, entries)
-    with Map(maps.create("array", 4, blob_size(table, size), 1, name=table.name.rpartition(".")[2])) as inner:
+def _swap(table: Table, outer: Map, size: int, rows: Mapping[int, Any]) -> None:
+    """Make a blob of these rows the live one. When this returns no packet looks at the old one any more."""
+    kind = value_type(table)
+    try:
+        if table.kind == "consistent_hash":
+            blob = maglev.encode_blob(size, kind, rows)
+        else:
+            blob = acl.join(acl_layout(table), kind, size, [row for _, row in sorted(rows.items())])
+    except TableError as error:
+        raise TableError(f"table '{table.name}': {error.what}", cure=error.cure) from None
+    with Map(maps.create("array", 4, len(blob), 1, name=table.name.rpartition(".")[2])) as inner:
         inner.update(_ZERO, blob)
         outer.update(_ZERO, struct.pack("=I", inner.fd))
 
 
-def _encode(table: Table, size: int, entries: Mapping[int, Any]) -> bytes:
-    kind = value_type(table)
+def _row(table: Table, number: int, entry: Any) -> Any:
+    """A canonical entry as what a blob is made of."""
     if table.kind == "consistent_hash":
-        return maglev.encode_blob(size, kind, entries)
-    rules = []
-    for number, entry in sorted(entries.items()):
-        rule, rest = acl_rule(entry)
-        rules.append((number, rule, rest if isinstance(kind, Record) else rest["value"]))
+        return entry
+    kind = value_type(table)
+    rule, rest = acl_rule(entry)
     try:
-        return acl.encode_blob(match_fields(table.key), kind, size, rules)
+        return acl.make_row(acl_layout(table), kind, number, rule, rest if isinstance(kind, Record) else rest["value"])
     except TableError as error:
         raise TableError(f"table '{table.name}': {error.what}", cure=error.cure) from None
 
 
-def _decode(table: Table, size: int, data: bytes) -> dict[int, Any]:
-    kind = value_type(table)
+def _content(table: Table, row: Any) -> Any:
+    """The entry that a row was made of, in its normal spelling."""
     if table.kind == "consistent_hash":
-        return maglev.decode_blob(size, kind, data)
-    result = {}
-    for number, rule, value in acl.decode_blob(match_fields(table.key), kind, size, data):
-        extra = {name: bits for name, bits in (("require", rule.require), ("exclude", rule.exclude)) if bits}
-        content = value if isinstance(kind, Record) else {"value": value}
-        result[number] = {"match": {name: list(values) for name, values in rule.match.items()}, **extra, **content}
-    return result
+        return row
+    kind = value_type(table)
+    rule, value = acl.read_row(acl_layout(table), kind, row)
+    extra = {name: bits for name, bits in (("require", rule.require), ("exclude", rule.exclude)) if bits}
+    return {"match": dict(rule.match), **extra, **(value if isinstance(kind, Record) else {"value": value})}
 
 
 @contextmanager
