@@ -123,6 +123,8 @@ def _expectations(
                 problems.add(f"{key} {quote(given)} with verdict {line.verdict}", item.at(key), f"only {verdict} has a {key}")
         if line.reason is not None:
             _check_reason(line.reason, item.value["reason"], known, instances, problems)
+        if line.by is not None and len(instances) == len(known["vnfs"]):  # else something is known that didn't load
+            _check_by(line.by, item.value["by"], instances, problems)
         texts = (line.chain or "", line.reason or "", line.port or "", line.by or "")
         result.append(Expectation(line.on, line.packet, line.verdict, *texts, item.where))
     return tuple(result)
@@ -141,7 +143,15 @@ def _check_reason(text: str, node: Node, known: Mapping[str, list[str]], instanc
         mnfs = [inner.mnf for inner in instances[owner].vnf.nodes]
         _known("reason", reason, [name for mnf in mnfs for name in (*mnf.reasons, *mnf.outcomes)], node, problems)
     elif rest and owner not in names.RESERVED_INSTANCES:
-        _known("vnf", owner, known["vnfs"], node, problems)
+        _known("vnf, chain or port", owner, [*known["vnfs"], *known["chains"], *known["ports"]], node, problems)
+
+
+def _check_by(text: str, node: Node, instances: Mapping[str, Instance], problems: Problems) -> None:
+    """Who decided: `otherwise`, or an instance, a stage (`<instance>.<node>`) or an mNF."""
+    stages = [(name, inner) for name, instance in instances.items() for inner in instance.vnf.nodes]
+    deciders = ["otherwise", *instances, *(f"{name}.{inner.name}" for name, inner in stages), *(inner.mnf.name for _, inner in stages)]
+    if text.partition(".")[0] not in names.RESERVED_INSTANCES and text not in deciders:
+        problems.add(f"by {quote(text)}", node.where, meant(text, dict.fromkeys(deciders), "one of"))
 
 
 def read_testbed(named: Iterable[str], node: Node, ports: list[str], problems: Problems) -> Testbed:

@@ -98,7 +98,7 @@ class ExpectShape(Shape):
     chain: Kebab | None = None
     reason: Text | None = None
     port: Kebab | None = None
-    by: Literal["otherwise"] | None = None
+    by: Text | None = None
 
 
 class RouteShape(Shape):

@@ -41,7 +41,8 @@ CASES = [
     (CHAIN, "REDIRECT, port: lan", "REDIRECT, port: lam", "chain.yaml:13:104: no port 'lam' (did you mean 'lan'?)"),
     (CHAIN, "verdict: REDIRECT, port: lan", "verdict: DROP, port: lan", "port 'lan' with verdict DROP (only REDIRECT has a port)"),
     (CHAIN, "verdict: REDIRECT, port: lan", "verdict: DROP, reason: edge.shutt", "no reason 'shutt' (did you mean 'shut'?)"),
-    (CHAIN, "verdict: REDIRECT, port: lan", "verdict: DROP, reason: egde.shut", "no vnf 'egde' (did you mean 'edge'?)"),
+    (CHAIN, "verdict: REDIRECT, port: lan", "verdict: DROP, reason: egde.shut", "no vnf, chain or port 'egde' (did you mean 'edge'?)"),
+    (CHAIN, "verdict: REDIRECT, port: lan", "verdict: DROP, by: edge.frist", "by 'edge.frist' (did you mean 'edge.first'?)"),
     (CHAIN, "verdict: REDIRECT, port: lan", "verdict: DROP, reason: chain.out.fragment", "no chain 'out' (chains: inbound)"),
     (CHAIN, "verdict: REDIRECT", "verdict: FORWARD", "verdict 'FORWARD' (one of: PASS, DROP, TX, REDIRECT)"),
     # ---- chain.yaml: match and rules
