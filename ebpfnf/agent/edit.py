@@ -32,11 +32,10 @@ def get(deployment: str, table: str, key: Any) -> Any:
         return tables.get(live.table, live.entries, key)
 
 
-def dump(deployment: str, table: str) -> dict[str, Any]:
-    """All entries; of a table that packets fill also what became of them."""
+def dump(deployment: str, table: str) -> list[list[Any]]:
+    """All entries, as [key, value]."""
     with _live(deployment, table) as live:
-        entries = [[key, value] for key, value in tables.dump(live.table, live.entries)]
-        return {"entries": entries, "statistics": tables.statistics(live.entries, live.statistics) if live.statistics else None}
+        return [[key, value] for key, value in tables.dump(live.table, live.entries)]
 
 
 def put(deployment: str, table: str, key: Any, value: Any) -> None:

@@ -45,16 +45,15 @@ def position_inputs(manifest: Manifest, counts: Sequence[int]) -> dict[int, int]
         elif counter.kind == "outcome":
             way = (counter.position, counter.name.rsplit(".", 1)[-1])
             left[way] = left.get(way, 0) + count
+        elif counter.name == f"chain.{counter.chain}.fragment":  # ends between the chain's entry and its first stage
+            entered[counter.chain] = entered.get(counter.chain, 0) - count
         elif counter.kind in _ENDS and counter.position >= 0:
             ended[counter.position] = ended.get(counter.position, 0) + count
-    targets = {int(link["target"]) for link in manifest.links}
     inputs = {int(position["index"]): 0 for position in manifest.positions}
-    seen_chains: set[str] = set()
-    for position in sorted(manifest.positions, key=lambda p: int(p["index"])):
-        index, chain = int(position["index"]), str(position["chain"])
-        if index not in targets and chain not in seen_chains:
-            seen_chains.add(chain)
-            inputs[index] += entered.get(chain, 0)
+    for chain in manifest.chains:
+        if int(chain["entry"]) in inputs:
+            inputs[int(chain["entry"])] = max(0, entered.get(str(chain["name"]), 0))
+    for index in sorted(inputs):  # links go forward only
         by_outcome = sum(count for (source, _), count in left.items() if source == index)
         straight = max(0, inputs[index] - ended.get(index, 0) - by_outcome)
         for link in manifest.links:

@@ -220,6 +220,6 @@ def _fills(at: Pins, found: Manifest) -> dict[str, dict[str, int]]:
     for table in found.tables:
         counts = open_statistics(at, found, table)
         if counts:
-            with counts:
-                fills[table.name] = tables.counted(counts)
+            with counts, open_table(at, found, table) as live:
+                fills[table.name] = tables.statistics(live, counts)
     return fills

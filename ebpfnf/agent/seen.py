@@ -66,7 +66,7 @@ class Observed:
     folded: int = 0  # highest number of a generation whose counts went into `retired`
     retired: Totals = field(default_factory=Totals)
     edited: Mapping[str, str] = field(default_factory=dict)  # table -> how its live entries differ from the deployed file's
-    fills: Mapping[str, Mapping[str, int]] = field(default_factory=dict)  # table that packets fill -> created, full, deleted
+    fills: Mapping[str, Mapping[str, int]] = field(default_factory=dict)  # table that packets fill -> created, full, ...
     missed: int = 0  # packets that found no live generation
     journal: str = ""  # what a writer was doing when it was cut off
 

@@ -122,19 +122,13 @@ def diff(table: Table, live: Map, entries: Iterable[tuple[str, Any]]) -> str:
 
 def statistics(live: Map, stats: Map) -> dict[str, int]:
     """What became of the entries that packets made: created, full (could not be), deleted, present, evicted."""
-    sums = counted(stats)
-    present = sum(1 for _ in live.keys())  # noqa: SIM118
-    return {**sums, "present": present, "evicted": max(0, sums["created"] - sums["deleted"] - present)}
-
-
-def counted(stats: Map) -> dict[str, int]:
-    """The part of `statistics` that costs nothing: created, full, deleted."""
     sums = dict.fromkeys(STATS, 0)
     for entry in range(2):
         for one in stats.lookup_percpu(struct.pack("=I", entry)) or ():
             for name, number in zip(STATS, struct.unpack("=3Q", one), strict=True):
                 sums[name] += number
-    return sums
+    present = sum(1 for _ in (live.items_percpu() if live.per_cpu else live.items()))
+    return {**sums, "present": present, "evicted": max(0, sums["created"] - sums["deleted"] - present)}
 
 
 # ---------------------------------------------------------------- text and canonical values

@@ -18,6 +18,7 @@ def manifest() -> Manifest:
         Counter(3, "lb.pick.not_ours", "outcome", stage="lb.pick", position=1),
         Counter(4, "lb.no_flow", "drop", stage="lb.nat", position=4),
         Counter(5, "wan.otherwise", "otherwise", port="wan"),
+        Counter(6, "chain.in.fragment", "drop", port="wan", chain="in"),
     )
     places = [("in", "edge.acl"), ("in", "lb.pick"), ("in", "lb.nat"), ("in", "lb.log"), ("out", "lb.nat")]
     links = [(0, "NEXT", 1), (1, "NEXT", 2), (1, "not_ours", 3), (2, "NEXT", -1), (3, "NEXT", -1), (4, "NEXT", -1)]
@@ -26,11 +27,11 @@ def manifest() -> Manifest:
         stages=tuple({"id": s, "mnf": s.split(".")[1]} for s in ("edge.acl", "lb.pick", "lb.nat", "lb.log")),
         positions=tuple({"index": i, "chain": c, "stage": s, "segment": 0} for i, (c, s) in enumerate(places)),
         links=tuple({"source": s, "outcome": o, "target": t} for s, o, t in links),
-        chains=({"name": "in", "on": "wan"}, {"name": "out", "on": "lan"}), state=(), bound={}, pins={},
+        chains=({"name": "in", "on": "wan", "entry": 0}, {"name": "out", "on": "lan", "entry": 4}), state=(), bound={}, pins={},
     )  # fmt: skip
 
 
-COUNTS = (100, 7, 30, 20, 2, 9)
+COUNTS = (105, 7, 30, 20, 2, 9, 5)
 
 
 def test_inputs_follow_by_conservation() -> None:
@@ -39,15 +40,15 @@ def test_inputs_follow_by_conservation() -> None:
 
 
 def test_a_torn_read_gives_nothing_below_zero() -> None:
-    assert min(flows.position_inputs(manifest(), (5, 0, 30, 0, 0, 0)).values()) == 0
+    assert min(flows.position_inputs(manifest(), (5, 0, 30, 0, 0, 0, 9)).values()) == 0
 
 
 def test_status_adds_what_is_gone() -> None:
     gone = Totals({"in.entered": 1000, "edge.acl_deny": 400, "old.reason": 3}, {"edge.acl": 1000})
     seen = Observed("dc", True, (Generation(1, manifest(), COUNTS),), 1, True, retired=gone)
     told = status(seen)
-    assert told["counters"]["in.entered"] == 1100 and told["counters"]["old.reason"] == 3
-    assert told["chains"][0]["packets"] == 1100
+    assert told["counters"]["in.entered"] == 1105 and told["counters"]["old.reason"] == 3
+    assert told["chains"][0]["packets"] == 1105
     assert told["stages"][0] == {"id": "edge.acl", "mnf": "acl", "in": 1100, "drops": {"edge.acl_deny": 430}, "outcomes": {}, "ends": {}}
     assert told["otherwise"] == {"wan.otherwise": 9} and told["warnings"] == []
 

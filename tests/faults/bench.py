@@ -55,7 +55,7 @@ def chain(
             stages=({"id": "one.acl", "mnf": "acl", "instance": "one", "node": "acl", "config": {}},),
             positions=({"index": 0, "chain": "in", "stage": "one.acl", "segment": 1},),
             links=({"source": 0, "outcome": "NEXT", "target": -1, "default": False},),
-            chains=({"name": "in", "on": "wan", "direction": "forward", "path": ["one"], "then": "pass"},),
+            chains=({"name": "in", "on": "wan", "direction": "forward", "path": ["one"], "then": "pass", "entry": 0},),
         )
     )
 

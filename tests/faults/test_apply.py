@@ -6,6 +6,7 @@ import base64
 import dataclasses
 import os
 import subprocess
+import time
 
 import pytest
 
@@ -87,11 +88,11 @@ def test_live_entries_are_not_lost_silently(bench: Bench) -> None:
         bench.apply(bench.chain(XDP_TX))
     assert bench.answer("wan") == XDP_PASS
     bench.apply(bench.chain(XDP_TX, entries=(("192.0.2.1", 1),)), keep_entries=True)
-    assert sorted(bench.run("table dump", table)["entries"]) == [["192.0.2.1", 1], ["192.0.2.9", 9]]
+    assert sorted(bench.run("table dump", table)) == [["192.0.2.1", 1], ["192.0.2.9", 9]]
     bench.apply(bench.chain(XDP_TX, entries=(("192.0.2.1", 1),)), discard_entries=True)
-    assert bench.run("table dump", table)["entries"] == [["192.0.2.1", 1]]
+    assert bench.run("table dump", table) == [["192.0.2.1", 1]]
     bench.run("table del", {**table, "key": "192.0.2.1"})
-    assert bench.run("table dump", table)["entries"] == []
+    assert bench.run("table dump", table) == []
 
 
 def test_verifier_refuses_and_the_old_runs_on(bench: Bench) -> None:
@@ -205,9 +206,12 @@ def test_pins_of_the_root_removed(bench: Bench) -> None:
     bench.apply(bench.chain(XDP_PASS))
     with bench.here() as at:
         os.unlink(at.root)
+    until = time.monotonic() + 5
+    while bench.answer("wan") != XDP_DROP and time.monotonic() < until:  # the kernel empties the array a little later
+        time.sleep(0.01)
     assert bench.answer("wan") == XDP_DROP, "on_fault"
     status = bench.status()
-    assert not status["running"] and status["missed"] == 1
+    assert not status["running"] and status["missed"] == 2
     bench.apply(bench.chain(XDP_PASS))
     assert bench.answer("wan") == XDP_PASS
 
