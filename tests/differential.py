@@ -11,16 +11,18 @@ from typing import Any
 from ebpfnf import pipeline, spec
 from ebpfnf.agent import tables
 from ebpfnf.agent.private import Outcome, PrivateCopy
+from ebpfnf.analyse import record
 from ebpfnf.lab.testbed import surroundings
-from ebpfnf.model import Deployment
+from ebpfnf.model import Bundle, Deployment
 from tests.models.fib import TestbedFib
 from tests.models.interpreter import Interpreter, Result
-from tests.models.tables import Histogram
+from tests.models.tables import Histogram, text
 from tests.subjects import Subject
 
 GRANULARITIES = ("mnf", "vnf", "chain")
 _ACTIONS = {1: "DROP", 2: "PASS", 3: "TX", 4: "REDIRECT"}
 _MTU = 1500
+FULL = 10_000  # frames after which every reason must have come up
 
 
 class Difference(AssertionError):
@@ -35,20 +37,29 @@ def compare(subject: Subject, folder: Path, seed: int, count: int, granularities
         interfaces = stack.enter_context(surroundings(deployment.ports, deployment.testbed))
         bundles = {name: pipeline.build(deployment, name) for name in granularities}
         copies = {name: stack.enter_context(PrivateCopy(bundle, interfaces)) for name, bundle in bundles.items()}
-        model = _model(deployment)
+        model, places = _model(deployment), record.places(pipeline.expand(deployment))
         checks = 0
         for number, (frame, port, now) in enumerate(_traffic(subject, deployment, rng, count)):
             expected = model.run(frame, port, now)
             for name, copy in copies.items():
-                wrong = _wrong(expected, copy.run(frame, port, now), deployment)
+                wrong = _wrong(expected, copy.run(frame, port, now), deployment, places)
                 if wrong:
                     raise Difference(f"{subject.name}, seed {seed}, {name}, packet {number} on {port} at {now}: {wrong}\n{frame.hex()}")
                 checks += 1
+        missed = _unreached(subject, model, bundles[granularities[0]]) if count >= FULL else ""
+        if missed:
+            raise Difference(f"{subject.name}, seed {seed}: no frame came to {missed}")
         for name, copy in copies.items():
             wrong = "; ".join(_wrong_state(model, copy))
             if wrong:
                 raise Difference(f"{subject.name}, seed {seed}, {name}, at the end: {wrong}")
     return checks
+
+
+def _unreached(subject: Subject, model: Interpreter, bundle: Bundle) -> str:
+    """Reasons and outcomes of stages that no frame came to: a test that misses them shows nothing."""
+    names = {counter.name for counter in bundle.counters if counter.stage}
+    return ", ".join(sorted(name for name in names if not model.counts[name] and name.rpartition(".")[2] not in subject.unreached))
 
 
 def _model(deployment: Deployment) -> Interpreter:
@@ -65,7 +76,7 @@ def _traffic(subject: Subject, deployment: Deployment, rng: random.Random, count
         yield frames.frame(), rng.choice(names), now
 
 
-def _wrong(expected: Result, outcome: Outcome, deployment: Deployment) -> str:
+def _wrong(expected: Result, outcome: Outcome, deployment: Deployment, places: Mapping[str, Any]) -> str:
     action = _ACTIONS.get(outcome.action, str(outcome.action))
     if (action, outcome.counter.name) != (expected.action, expected.counter):
         return f"{action} {outcome.counter.name}, the model says {expected.action} {expected.counter}"
@@ -74,7 +85,9 @@ def _wrong(expected: Result, outcome: Outcome, deployment: Deployment) -> str:
         return f"out of '{outcome.port}', the model says '{port}'"
     if action != "DROP" and outcome.data != expected.data:
         return f"{action} {outcome.data.hex()}, the model says {expected.data.hex()}"
-    return ""
+    found = record.decode(outcome.metadata, places) if expected.m and action != "DROP" else {}
+    wanted = {name: text(expected.m[name], places[name][1].spelling) for name in found}
+    return f"metadata {_different(found, wanted)}" if found != wanted else ""
 
 
 def _wrong_state(model: Interpreter, copy: PrivateCopy) -> Iterator[str]:

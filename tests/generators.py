@@ -18,7 +18,7 @@ TCP, UDP, ICMP, ICMPV6, SCTP = 6, 17, 1, 58, 132
 _V4 = ("192.0.2.9", "203.0.113.5", "198.51.100.7", "10.1.0.11", "127.0.0.1", "224.0.0.5", "255.255.255.255", "0.0.0.0")
 _V6 = ("2001:db8::9", "2001:db8:bad::5", "2001:db8::7", "2001:db8:1::11", "::1", "ff02::1", "::", "::ffff:192.0.2.9", "fe80::1")
 _MACS = ("02:00:00:00:00:01", "02:00:00:00:00:bd", "ff:ff:ff:ff:ff:ff")
-_PAYLOADS = (b"", b"x", b"GET / HTTP/1.1\r\n\r\n", bytes(range(256)))
+_PAYLOADS = (b"", b"", b"x", b"x", b"GET / HTTP/1.1\r\n\r\n", bytes(range(256)), bytes(1440), bytes(1472))
 
 
 @dataclass(slots=True)
@@ -48,7 +48,7 @@ class Frames:
         self._sent = [*self._sent[-50:], data]
         if r.random() < self.broken:
             data = self._spoil(data)
-        return data[:1500].ljust(14, b"\0")
+        return data[:1800].ljust(14, b"\0")
 
     # ------------------------------------------------------------ layers
 
@@ -77,7 +77,7 @@ class Frames:
         src, dst = (ipaddress.IPv4Address(r.choice(self.v4)).packed for _ in range(2))
         options = r.choice((b"", b"", b"", b"\x01" * 4, b"\x94\x04\0\0", r.randbytes(20), r.randbytes(40)))
         body = self._l4(proto, src + dst)
-        fragment = r.choice((0, 0, 0, 0, 0x4000, 0x4000, 0x2000, 0x2005, 185))
+        fragment = r.choice((0, 0x4000)) if r.random() < 0.9 else r.choice((0x2000, 0x2005, 185))
         size = 20 + len(options)
         head = struct.pack("!BBHHH", 0x40 | size // 4, r.choice((0, 0xB8, 0xFF)), size + len(body), r.randrange(65536), fragment)
         head += struct.pack("!BBH", r.choice((0, 1, 2, 64, 255)), proto, 0)
@@ -90,7 +90,7 @@ class Frames:
         proto = r.choice(self.protocols)
         src, dst = (ipaddress.IPv6Address(r.choice(self.v6)).packed for _ in range(2))
         following, body = proto, self._l4(proto, src + dst)
-        for _ in range(r.choice((0, 0, 0, 0, 1, 1, 2, 6, 7))):
+        for _ in range(0 if r.random() < 0.6 else r.choice((1, 1, 2, 6, 7))):
             following, body = self._extension(following, body)
         class_and_label = 6 << 28 | r.choice((0, 0xB8, 0xFF)) << 20 | r.randrange(1 << 20)
         return 0x86DD, struct.pack("!IHBB", class_and_label, len(body), following, r.choice((0, 1, 2, 64, 255))) + src + dst + body

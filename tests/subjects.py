@@ -53,12 +53,17 @@ class Subject:
     text: str  # vnfs, chains and testbed of a deployment with ports a and b; empty: the example dc-edge
     ports: str = ""  # more about port a
     frames: Callable[[random.Random], Frames] = Frames
+    template: str = ""  # the mNF that stands alone in the template `alone`
+    unreached: frozenset[str] = frozenset()  # reasons and outcomes that these frames can't come to
 
     def deployment(self, folder: Path) -> Deployment:
         """The deployment, read from files in `folder`."""
         if not self.text:
             return spec.load(EXAMPLE)
         head = f"ebpfnf: 1\ndeployment: subject\nports:\n  a: {{interface: eth0{self.ports}}}\n  b: {{interface: eth1}}\n"
+        if self.template:
+            (folder / "vnfs").mkdir()
+            (folder / "vnfs" / "alone.yaml").write_text(f"vnf: alone\nsummary: one mNF\nmnfs: {{it: {self.template}}}\n")
         file = folder / "chain.yaml"
         file.write_text(head + self.text)
         return spec.load(file)
@@ -83,25 +88,22 @@ def _web(r: random.Random) -> Frames:
     )
 
 
+def _routed(r: random.Random) -> Frames:
+    """Between hosts that have routes, seldom from or to others."""
+    v4 = ("192.0.2.9", "10.1.0.11", "198.51.100.7") * 4
+    v6 = ("2001:db8::9", "2001:db8:1::11") * 5
+    return Frames(r, v4=(*v4, "127.0.0.1", "224.0.0.5", "10.1.0.99", "192.0.2.1"), v6=(*v6, "::1", "fe80::1", "2001:db8:1::1"), broken=0.1)
+
+
 def _one(name: str, params: str = "") -> str:
     return f"vnfs:\n  x: {{vnf: {name}{params}}}\n" + _BOTH
 
 
 _LB = ', vips: [198.51.100.7, "2001:db8::7"], port: 80'
+_NO_LB = _LB + ", backends: []"
 _LB += ', backends: [{v4: 10.1.0.11, v6: "2001:db8:1::11", port: 8080}, {v4: 10.1.0.12, port: 80}]'
-_OPEN = _FIREWALL.replace("deny: {ip.src: 0.0.0.0/0}", "deny: {l4.dport: 53}") + "    default: allow\n"
-
-SUBJECTS = (
-    Subject("firewall", _FIREWALL + "    default: deny\n" + _BOTH),
-    Subject("firewall-open", _OPEN + _BOTH, ", fragments: pass"),
-    Subject("monitor", _one("monitor", ', subnets: [198.51.100.0/24, 198.51.100.7/32, "2001:db8::/64", "::/0", 0.0.0.0/0]')),
-    Subject("router", "chains: {r: {on: a, match: {}, path: [], then: route}, s: {on: b, match: {}, path: [], then: route}}\n" + _TESTBED),
-    Subject("application-firewall", _one("application-firewall"), frames=_web),
-    Subject("application-firewall-strict", _one("application-firewall", ", on_unsure: drop"), frames=_web),
-    Subject("load-balancer", _one("load-balancer", _LB), frames=_web),
-    Subject(
-        "classifier",
-        """
+_NO_SESSIONS = frozenset({"no_family", "reply_taken", "sessions_full"})
+_CLASSIFIER = """
 chains:
   tagged: {on: a, match: {vlan.id: [5, 100], ip.version: 4}, path: [], then: drop}
   sources: {on: a, match: {ip.src: [192.0.2.0/24, "2001:db8::/32"], ip.proto: [tcp, icmpv6]}, path: [], then: reflect}
@@ -109,9 +111,26 @@ chains:
   types: {on: a, match: {eth.type: [arp, 34525], eth.src: "02:00:00:00:00:01"}, path: [], then: pass}
   ports: {on: a, match: {l4.sport: ["0-60", 8080], l4.dport: 80}, path: [], then: "out: b"}
   all: {on: b, match: {}, path: [], then: pass}
-""",
-        ", otherwise: {out: b}",
+"""
+_OPEN = _FIREWALL.replace("deny: {ip.src: 0.0.0.0/0}", "deny: {l4.dport: 53}") + "    default: allow\n"
+
+SUBJECTS = (
+    Subject("firewall", _FIREWALL + "    default: deny\n" + _BOTH),
+    Subject("firewall-open", _OPEN + _BOTH, ", fragments: pass"),
+    Subject("monitor", _one("monitor", ', subnets: [198.51.100.0/24, 198.51.100.7/32, "2001:db8::/64", "::/0", 0.0.0.0/0]')),
+    Subject(
+        "router",
+        "chains: {r: {on: a, match: {}, path: [], then: route}, s: {on: b, match: {}, path: [], then: route}}\n" + _TESTBED,
+        frames=_routed,
+        unreached=frozenset({"no_route", "ttl_expired"}),  # the testbed closes no route; route passes such packets to the kernel
     ),
+    Subject("check_ip", _one("alone"), template="{mnf: check_ip}"),
+    Subject("ttl_dec", _one("alone"), template="{mnf: ttl_dec}"),
+    Subject("application-firewall", _one("application-firewall"), frames=_web),
+    Subject("application-firewall-strict", _one("application-firewall", ", on_unsure: drop"), frames=_web),
+    Subject("load-balancer", _one("load-balancer", _LB), frames=_web, unreached=frozenset({"no_backend", "sessions_full"})),
+    Subject("load-balancer-without", _one("load-balancer", _NO_LB), frames=_web, unreached=_NO_SESSIONS),
+    Subject("classifier", _CLASSIFIER, ", otherwise: {out: b}"),
     Subject("classifier-drop", "chains: {none: {on: b, match: {ip.proto: esp}, path: [], then: pass}}\n", ", otherwise: drop"),
-    Subject("dc-edge", "", frames=_web),
+    Subject("dc-edge", "", frames=_web, unreached=frozenset({"no_backend", "sessions_full", "no_route", "ttl_expired"})),
 )

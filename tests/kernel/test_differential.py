@@ -6,13 +6,12 @@ from pathlib import Path
 
 import pytest
 
-from tests.differential import GRANULARITIES, compare
+from tests.differential import FULL, GRANULARITIES, compare
 from tests.subjects import SUBJECTS, Subject
 
 pytestmark = pytest.mark.kernel
-FRAMES = 10_000
 
 
 @pytest.mark.parametrize("subject", SUBJECTS, ids=lambda subject: subject.name)
 def test_programs_do_what_the_model_does(subject: Subject, tmp_path: Path) -> None:
-    assert compare(subject, tmp_path, seed=1, count=FRAMES) == FRAMES * len(GRANULARITIES)
+    assert compare(subject, tmp_path, seed=1, count=FULL) == FULL * len(GRANULARITIES)

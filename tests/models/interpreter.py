@@ -68,7 +68,7 @@ class Interpreter:
             return Result("DROP", _port(port, reason.args[0]), 0, frame, {})
         packet = Packet(bytearray(frame), parsed, now, self.fib)
         m = _metadata(parsed, port)
-        for number, chain in enumerate(self.deployment.chains):
+        for number, chain in enumerate(self.deployment.chains, 1):
             if chain.on == port.name and takes(chain, packet):
                 self.counts[f"chain.{chain.name}.entered"] += 1
                 m.update(chain=number, dir=int(chain.direction == "reverse"))
