@@ -14,8 +14,9 @@ from __future__ import annotations
 import itertools
 import math
 import struct
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 from ebpfnf.errors import TableError
@@ -47,6 +48,15 @@ class Record:
 
 
 @dataclass(frozen=True, slots=True)
+class Row:
+    """A rule as it lies in a blob: its number, its records (their `rule` is not set), its value."""
+
+    number: int
+    records: tuple[bytes, ...]
+    value: bytes
+
+
+@dataclass(frozen=True, slots=True)
 class Part:
     """Where a field, or the presence bits (`have`), stand: in words `word`..., shifted, or as range number `word`."""
 
@@ -67,8 +77,12 @@ class Layout:
     ranges: int
 
     @property
+    def rule_at(self) -> int:
+        return 16 * self.words + 4 * self.ranges
+
+    @property
     def record_size(self) -> int:
-        return -(-(16 * self.words + 4 * self.ranges + 8) // 8) * 8
+        return -(-(self.rule_at + 8) // 8) * 8
 
     def blob_size(self, capacity: int, value: Type) -> int:
         return self.numbers_at(capacity, value) + 4 * capacity
@@ -80,7 +94,8 @@ class Layout:
         return -(-(self.values_at(capacity) + capacity * value.size) // 4) * 4
 
 
-def layout_of(fields: Sequence[MatchField]) -> Layout:
+@lru_cache(maxsize=64)
+def layout_of(fields: tuple[MatchField, ...]) -> Layout:
     """Wide fields get words of their own; the presence bits, the IP version and small fields share what follows."""
     parts, ranges = [], 0
     word = 0
@@ -104,42 +119,79 @@ def layout_of(fields: Sequence[MatchField]) -> Layout:
     return Layout(tuple(fields), tuple(parts), word + 1, ranges)
 
 
-def compile_rules(fields: Sequence[MatchField], rules: Sequence[Rule]) -> list[Record]:
+def compile_rules(fields: tuple[MatchField, ...], rules: Sequence[Rule]) -> list[Record]:
     """The records of the rules, in order. TableError names the rule, counted from 1, and what was wanted."""
     layout = layout_of(fields)
-    known = {field.name: field for field in fields}
-    records = []
-    for index, rule in enumerate(rules):
-        for name in rule.match:
-            if name not in known:
-                raise TableError(f"rule {index + 1}: '{name}' is not among the fields of this table: " + ", ".join(known))
-            if not rule.match[name]:
-                raise TableError(f"rule {index + 1}: '{name}' has no values")
-        if math.prod(len(values) for values in rule.match.values()) > _MOST:
-            raise TableError(f"rule {index + 1}: its lists combine to more than {_MOST} records", cure="use prefixes or several rules")
-        made = [_record(layout, index, rule, choice) for choice in itertools.product(*_choices(known, rule, index))]
-        if not any(made):
-            raise TableError(f"rule {index + 1} can't match: it wants both IPv4 and IPv6")
-        records += [record for record in made if record]
-    return records
+    return [record for index, rule in enumerate(rules) for record in _compile(layout, index, index + 1, rule)]
 
 
-def rules_of(fields: Sequence[MatchField], records: Iterable[Record]) -> dict[int, Rule]:
-    """The rules that these records were made of, by index; each field's values in order, in their normal spelling."""
-    layout = layout_of(fields)
-    rules: dict[int, tuple[dict[str, list[Any]], int, int]] = {}
-    for record in records:
-        match, _, _ = rules.setdefault(record.rule, ({}, *_presence_of(layout, record)))
-        for place, field in enumerate(fields):
+def make_row(layout: Layout, kind: Type, number: int, rule: Rule, value: Any) -> Row:
+    """The row of a rule and its canonical value; TableError says what was wanted."""
+    records = tuple(encode_record(layout, record) for record in _compile(layout, -1, number, rule))
+    return Row(number, records, kind.encode(value))
+
+
+def read_row(layout: Layout, kind: Type, row: Row) -> tuple[Rule, Any]:
+    """What `make_row` was given; each field's values in their normal spelling."""
+    have = without = 0
+    match: dict[str, list[Any]] = {}
+    places = {part.name: part for part in layout.parts}
+    for record in (decode_record(layout, data) for data in row.records):
+        ((value, mask),) = _bits_at(record, places["have"])
+        have, without = value, mask & ~value
+        for place, field in enumerate(layout.fields):
             if record.named >> place & 1:
-                text = text_of(field, _bits_at(record, next(part for part in layout.parts if part.name == field.name)))
+                text = text_of(field, _bits_at(record, places[field.name]))
                 if text not in (values := match.setdefault(field.name, [])):
                     values.append(text)
-    known = {field.name: field for field in fields}
-    return {
-        index: Rule(match, have & ~presence(match, known), without)
-        for index, (match, have, without) in rules.items()
-    }
+    known = {field.name: field for field in layout.fields}
+    return Rule(match, have & ~presence(match, known), without), kind.decode(row.value)
+
+
+def join(layout: Layout, kind: Type, capacity: int, rows: Sequence[Row]) -> bytes:
+    """The table as one value. Rows stand in the order in which they are tried."""
+    at = layout.rule_at
+    records = [struct.pack("=I", place).join((data[:at], data[at + 4 :])) for place, row in enumerate(rows, 1) for data in row.records]
+    if len(records) > capacity or len(rows) > capacity:
+        cure = "use prefixes for lists, or deploy again with the rules in the file"
+        raise TableError(f"the rules became {len(records)} records, the table holds {capacity}", cure=cure)
+    blob = bytearray(layout.blob_size(capacity, kind))
+    struct.pack_into("=II", blob, 0, len(rows), len(records))
+    records += [encode_record(layout, None)] * (capacity + 1 - len(records))
+    blob[_HEADER : layout.values_at(capacity)] = b"".join(records)
+    values = b"".join(row.value for row in rows)
+    blob[layout.values_at(capacity) : layout.values_at(capacity) + len(values)] = values
+    struct.pack_into(f"={len(rows)}I", blob, layout.numbers_at(capacity, kind), *(row.number for row in rows))
+    return bytes(blob)
+
+
+def split(layout: Layout, kind: Type, capacity: int, blob: bytes) -> list[Row]:
+    """The rows that `join` was given."""
+    count, used = struct.unpack_from("=II", blob)
+    numbers = struct.unpack_from(f"={count}I", blob, layout.numbers_at(capacity, kind))
+    records: list[list[bytes]] = [[] for _ in numbers]
+    for start in range(_HEADER, _HEADER + used * layout.record_size, layout.record_size):
+        data = blob[start : start + layout.record_size]
+        records[struct.unpack_from("=I", data, layout.rule_at)[0] - 1].append(data)
+    start = layout.values_at(capacity)
+    values = [blob[start + place * kind.size : start + (place + 1) * kind.size] for place in range(count)]
+    return [Row(number, tuple(own), value) for number, own, value in zip(numbers, records, values, strict=True)]
+
+
+def _compile(layout: Layout, index: int, label: int, rule: Rule) -> list[Record]:
+    """The records of one rule, called `label` in errors."""
+    known = {field.name: field for field in layout.fields}
+    for name, values in rule.match.items():
+        if name not in known:
+            raise TableError(f"rule {label}: '{name}' is not among the fields of this table: " + ", ".join(known))
+        if not values:
+            raise TableError(f"rule {label}: '{name}' has no values")
+    if math.prod(len(values) for values in rule.match.values()) > _MOST:
+        raise TableError(f"rule {label}: its lists combine to more than {_MOST} records", cure="use prefixes or several rules")
+    made = [_record(layout, index, rule, choice) for choice in itertools.product(*_choices(known, rule, label))]
+    if not any(made):
+        raise TableError(f"rule {label} can't match: it wants both IPv4 and IPv6")
+    return [record for record in made if record]
 
 
 def encode_record(layout: Layout, record: Record | None) -> bytes:
@@ -164,40 +216,7 @@ def decode_record(layout: Layout, data: bytes) -> Record:
     return Record(numbers[-2] - 1, words, tuple(zip(low, high, strict=True)), numbers[-1])
 
 
-def encode_blob(fields: Sequence[MatchField], value: Type, capacity: int, rules: Sequence[tuple[int, Rule, Any]]) -> bytes:
-    """The table as one value. `rules`: (number, rule, canonical value), in order of numbers."""
-    layout = layout_of(fields)
-    records = compile_rules(fields, [rule for _, rule, _ in rules])
-    if len(records) > capacity or len(rules) > capacity:
-        cure = "use prefixes for lists, or deploy again with the rules in the file"
-        raise TableError(f"the rules became {len(records)} records, the table holds {capacity}", cure=cure)
-    blob = bytearray(layout.blob_size(capacity, value))
-    struct.pack_into("=II", blob, 0, len(rules), len(records))
-    encoded = [encode_record(layout, record) for record in records]
-    encoded += [encode_record(layout, None)] * (capacity + 1 - len(records))
-    blob[_HEADER : layout.values_at(capacity)] = b"".join(encoded)
-    for place, (number, _, content) in enumerate(rules):
-        at = layout.values_at(capacity) + place * value.size
-        blob[at : at + value.size] = value.encode(content)
-        struct.pack_into("=I", blob, layout.numbers_at(capacity, value) + 4 * place, number)
-    return bytes(blob)
-
-
-def decode_blob(fields: Sequence[MatchField], value: Type, capacity: int, blob: bytes) -> list[tuple[int, Rule, Any]]:
-    """What `encode_blob` was given."""
-    layout = layout_of(fields)
-    count, used = struct.unpack_from("=II", blob)
-    places = [_HEADER + i * layout.record_size for i in range(used)]
-    rules = rules_of(fields, [decode_record(layout, blob[at : at + layout.record_size]) for at in places])
-    result = []
-    for place in range(count):
-        at = layout.values_at(capacity) + place * value.size
-        number = struct.unpack_from("=I", blob, layout.numbers_at(capacity, value) + 4 * place)[0]
-        result.append((number, rules[place], value.decode(blob[at : at + value.size])))
-    return result
-
-
-def _choices(known: Mapping[str, MatchField], rule: Rule, index: int) -> list[list[tuple[MatchField, int, tuple[tuple[int, int], ...]]]]:
+def _choices(known: Mapping[str, MatchField], rule: Rule, label: int) -> list[list[tuple[MatchField, int, tuple[tuple[int, int], ...]]]]:
     """For each field of the rule its values as (field, family, bits)."""
     result = []
     for name, values in rule.match.items():
@@ -205,7 +224,7 @@ def _choices(known: Mapping[str, MatchField], rule: Rule, index: int) -> list[li
         try:
             result.append([(field, family(field, value), bits_of(field, value)) for value in values])
         except ValueError as error:
-            raise TableError(f"rule {index + 1}: '{name}': wanted {error}") from None
+            raise TableError(f"rule {label}: '{name}': wanted {error}") from None
     return result
 
 
@@ -240,8 +259,3 @@ def _bits_at(record: Record, part: Part) -> tuple[tuple[int, int], ...]:
     value, mask = record.words[part.word]
     ones = (1 << part.bits) - 1
     return ((value >> part.shift & ones, mask >> part.shift & ones),)
-
-
-def _presence_of(layout: Layout, record: Record) -> tuple[int, int]:
-    ((value, mask),) = _bits_at(record, next(part for part in layout.parts if part.name == "have"))
-    return value, mask & ~value

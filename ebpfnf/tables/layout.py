@@ -111,10 +111,15 @@ def capacity_of(table: Table, size: int) -> int:
     raise TableError(f"table '{table.name}' has another layout than its map", cure="deploy again")
 
 
+def acl_layout(table: Table) -> acl.Layout:
+    """How the records of an acl lie."""
+    return acl.layout_of(match_fields(table.key))
+
+
 def blob_size(table: Table, entries: int) -> int:
     """Bytes of a table that is one value."""
     if table.kind == "acl":
-        return acl.layout_of(match_fields(table.key)).blob_size(entries, value_type(table))
+        return acl_layout(table).blob_size(entries, value_type(table))
     return maglev.blob_size(entries, value_type(table))
 
 

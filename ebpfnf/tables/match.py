@@ -7,6 +7,7 @@ import re
 import struct
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 from ebpfnf.errors import TableError
@@ -104,6 +105,7 @@ def presence(match: Mapping[str, Any], fields: Mapping[str, MatchField]) -> int:
     return bits
 
 
+@lru_cache(maxsize=4096)  # each rule is compiled twice: to size its table, to fill it
 def _prefix_bits(text: str) -> tuple[tuple[int, int], ...]:
     network = ipaddress.ip_network(SCALARS["prefix"].parse(text))
     length = network.prefixlen + (_MAPPED if network.version == 4 else 0)

@@ -8,8 +8,7 @@ from dataclasses import dataclass
 from ebpfnf.errors import TableError
 from ebpfnf.model import Table
 from ebpfnf.tables import acl, maglev
-from ebpfnf.tables.layout import capacity, has_stats, key_type, stats_map_name, value_type
-from ebpfnf.tables.match import match_fields
+from ebpfnf.tables.layout import acl_layout, capacity, has_stats, key_type, stats_map_name, value_type
 from ebpfnf.tables.types import Bytes, Enumeration, Record, Type
 
 
@@ -90,7 +89,7 @@ def template_view(table: Table, prefix: str, ids: Mapping[str, int]) -> TableVie
     words = ranges = record_size = values_at = 0
     size, gather = table.size, tuple[Gather, ...]()
     if table.kind == "acl":
-        size, layout = capacity(table), acl.layout_of(match_fields(table.key))
+        size, layout = capacity(table), acl_layout(table)
         words, ranges, record_size, values_at = layout.words, layout.ranges, layout.record_size, layout.values_at(size)
         gather = tuple(_gather(part) for part in layout.parts)
     elif table.kind == "consistent_hash":

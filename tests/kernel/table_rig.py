@@ -24,15 +24,23 @@ from ebpfnf.tables.match import MatchField, describe
 from ebpfnf.tables.types import ip_bytes
 
 FIELDS = {
-    f.name: f
-    for f in (
-        MatchField("eth.src", "mac", "mask", "eth"), MatchField("eth.dst", "mac", "mask", "eth"), MatchField("eth.type", "u16", "exact", "eth"),
-        MatchField("vlan.id", "u16", "exact", "vlan"), MatchField("ip.version", "u8", "exact", "ip"), MatchField("ip.src", "prefix", "mask", "ip"),
-        MatchField("ip.dst", "prefix", "mask", "ip"), MatchField("ip.proto", "proto", "exact", "ip"), MatchField("ip.dscp", "u8", "exact", "ip"),
-        MatchField("l4.sport", "port", "range", "l4"), MatchField("l4.dport", "port", "range", "l4"),
-        MatchField("tcp.flags", "u8", "mask", "tcp"), MatchField("m.in_port", "u8", "exact"),
+    name: MatchField(name, kind, match, needs)
+    for name, kind, match, needs in (
+        ("eth.src", "mac", "mask", "eth"),
+        ("eth.dst", "mac", "mask", "eth"),
+        ("eth.type", "u16", "exact", "eth"),
+        ("vlan.id", "u16", "exact", "vlan"),
+        ("ip.version", "u8", "exact", "ip"),
+        ("ip.src", "prefix", "mask", "ip"),
+        ("ip.dst", "prefix", "mask", "ip"),
+        ("ip.proto", "proto", "exact", "ip"),
+        ("ip.dscp", "u8", "exact", "ip"),
+        ("l4.sport", "port", "range", "l4"),
+        ("l4.dport", "port", "range", "l4"),
+        ("tcp.flags", "u8", "mask", "tcp"),
+        ("m.in_port", "u8", "exact", ""),
     )
-}  # fmt: skip
+}
 
 _HEAD = """
 #include "ebpfnf/types.h"

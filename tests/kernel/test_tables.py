@@ -181,7 +181,13 @@ def test_consistent_hash_picks_as_the_model_and_moves_little_when_one_goes() -> 
     value = [["index", "u16"], ["v4", "ip"], ["port", "port"]]
     entries = tuple((str(n), {"index": n, "v4": f"10.1.0.{n}", "port": 8080}) for n in range(1, 6))
     backends = table("backends", "consistent_hash", value=value, entries=entries)
-    body = "PROGRAM(pick) { s_backends_v *v = s_backends_pick(in->argument); in->out[0] = v ? v->index : 0; in->out[1] = v ? v->v4.b[15] : 0; }"
+    body = """
+PROGRAM(pick) {
+	s_backends_v *v = s_backends_pick(in->argument);
+	in->out[0] = v ? v->index : 0;
+	in->out[1] = v ? v->v4.b[15] : 0;
+}
+"""
     hashes = [n * 0x9E3779B1 & 0xFFFFFFFF for n in range(4000)]
     with Rig([backends], body, ["pick"]) as rig:
         live = rig.maps["backends"]

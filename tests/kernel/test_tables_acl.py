@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import random
+import threading
 from collections.abc import Mapping, Sequence
 from types import SimpleNamespace
 from typing import Any
@@ -21,6 +22,7 @@ pytestmark = pytest.mark.kernel
 
 VALUE = [["action", "enum[allow,deny]"], ["class", "u16"]]
 TUPLE = ("ip.version", "ip.src", "ip.dst", "ip.proto", "ip.dscp", "l4.sport", "l4.dport", "tcp.flags")
+FRAME = ("eth.src", "eth.dst", "eth.type", "vlan.id")
 MATCH = "PROGRAM(match) { s_rules_v *v = s_rules_match(pkt); in->out[0] = v ? v->class : 0; in->out[1] = v ? v->action : 9; }"
 
 _NETS = ("192.0.2.0/24", "192.0.2.1", "10.0.0.0/8", "0.0.0.0/0", "::/0", "2001:db8::/32", "2001:db8::1", "fe80::/10", "128.0.0.0/1")
@@ -75,11 +77,12 @@ def reference(rules: Sequence[tuple[str, Any]], record: Record) -> int:
 
 def can_match(match: Mapping[str, Sequence[Any]]) -> bool:
     """Whether one IP version fits all of it."""
-    sets = [{int(v) if k == "ip.version" else 6 if ":" in v else 4 for v in match[k]} for k in ("ip.version", "ip.src", "ip.dst") if k in match]
+    named = [(k, match[k]) for k in ("ip.version", "ip.src", "ip.dst") if k in match]
+    sets = [{int(v) if key == "ip.version" else 6 if ":" in v else 4 for v in values} for key, values in named]
     return not sets or bool(set.intersection(*sets))
 
 
-@pytest.mark.parametrize("fields", [TUPLE, ("eth.src", "eth.dst", "eth.type", "vlan.id"), tuple(FIELDS), ("ip.dst",), ("l4.dport", "ip.src")])
+@pytest.mark.parametrize("fields", [TUPLE, FRAME, tuple(FIELDS), ("ip.dst",), ("l4.dport", "ip.src")])
 def test_programs_take_what_the_text_says(fields: tuple[str, ...]) -> None:
     """Random rules with lists, masks and ranges, random records: first match as an independent reading has it."""
     draw = random.Random(repr(fields))
@@ -130,16 +133,21 @@ def test_rules_change_one_by_one_and_keep_their_order() -> None:
         assert [key for key, _ in agent.dump(acl, live)] == ["20"]
 
 
+def deny(match: Any) -> dict[str, Any]:
+    return {"match": match, "action": "deny", "class": 0}
+
+
 @pytest.mark.parametrize(
     ("value", "words"),
     [
-        ({"match": {"ip.sec": ["10.0.0.0/8"]}, "action": "deny", "class": 0}, "'ip.sec' is not among the fields of this table: ip.version, ip.src"),
-        ({"match": {"ip.src": ["10.0.0.1/8"]}, "action": "deny", "class": 0}, "'ip.src': wanted an IPv4 or IPv6 prefix without host bits"),
-        ({"match": {"ip.src": ["10.0.0.0/8"], "ip.dst": ["::1"]}, "action": "deny", "class": 0}, "can't match: it wants both IPv4 and IPv6"),
-        ({"match": {"l4.dport": ["90-80"]}, "action": "deny", "class": 0}, "'l4.dport': wanted a port from 0 to 65535, or a range"),
-        ({"match": {"tcp.flags": ["syn,!syn"]}, "action": "deny", "class": 0}, "'tcp.flags': wanted TCP flags such as 'syn,!ack'"),
-        ({"match": {"ip.dscp": [64]}, "action": "deny", "class": 0}, "'ip.dscp': wanted a whole number from 0 to 63"),
-        ({"match": {}, "action": "denie", "class": 0}, "wanted 'action': one of allow, deny"),
+        (deny({"ip.sec": ["10.0.0.0/8"]}), "'ip.sec' is not among the fields of this table: ip.version, ip.src"),
+        (deny({"ip.src": ["10.0.0.1/8"]}), "'ip.src': wanted an IPv4 or IPv6 prefix without host bits"),
+        (deny({"ip.src": ["10.0.0.0/8"], "ip.dst": ["::1"]}), "can't match: it wants both IPv4 and IPv6"),
+        (deny({"l4.dport": ["90-80"]}), "'l4.dport': wanted a port from 0 to 65535, or a range"),
+        (deny({"l4.dport": []}), "'l4.dport' has no values"),
+        (deny({"tcp.flags": ["syn,!syn"]}), "'tcp.flags': wanted TCP flags such as 'syn,!ack'"),
+        (deny({"ip.dscp": [64]}), "'ip.dscp': wanted a whole number from 0 to 63"),
+        ({**deny({}), "action": "denie"}, "wanted 'action': one of allow, deny"),
         ({"match": {}, "action": "deny"}, "'class' is missing"),
         ({"action": "deny", "class": 1}, "wanted a rule such as"),
         ("deny all", "wanted a rule such as"),
@@ -153,6 +161,28 @@ def test_a_wrong_rule_changes_nothing_and_says_what_was_wanted(value: Any, words
             agent.set(acl, rig.maps["rules"], "30", value)
         assert words in str(caught.value)
         assert agent.diff(acl, rig.maps["rules"], acl.entries) == ""
+
+
+def test_packets_see_all_old_rules_or_all_new_ones() -> None:
+    """Twenty swaps while packets run: each packet is taken by the one set of rules or by the other, none by neither."""
+    said = entries({"l4.dport": 1}, {})
+    acl = table("rules", "acl", fields=TUPLE, value=VALUE, size=1024, entries=said)
+    with Rig([acl], MATCH, ["match"]) as rig:
+        seen, stop = set(), threading.Event()
+
+        def packets() -> None:
+            while not stop.is_set():
+                seen.add(rig.run(Record(dport=1))[0])
+
+        runner = threading.Thread(target=packets)
+        runner.start()
+        try:
+            for turn in range(20):
+                agent.fill(acl, rig.maps["rules"], entries({"l4.dport": 2}, {}) if turn % 2 else said)
+        finally:
+            stop.set()
+            runner.join()
+        assert seen == {1, 2}, "rule 1 took it, or in the other set rule 2; never none"
 
 
 def test_more_rules_than_there_is_room_for_are_refused_with_their_number() -> None:
