@@ -21,7 +21,7 @@ from typing import Any
 
 from ebpfnf.errors import AgentError, PrivilegeError
 from ebpfnf.lab import namespaces
-from ebpfnf.lab.topology import DEMO, Host, Topology
+from ebpfnf.lab.topology import DEMO, TOPOLOGIES, Host, Topology
 from ebpfnf.names import KEBAB_WANTED, is_kebab
 
 STATE = Path("/run/ebpfnf/lab")
@@ -47,13 +47,16 @@ def labs() -> tuple[str, ...]:
 
 
 class Lab:
-    """Several labs live side by side under different names. As a context manager it is gone at the end."""
+    """Several labs live side by side under different names. As a context manager it is gone at the end.
 
-    def __init__(self, name: str, topology: Topology = DEMO) -> None:
+    topology: of a lab to be made, default DEMO; one that is up knows its own.
+    """
+
+    def __init__(self, name: str, topology: Topology | None = None) -> None:
         if not is_kebab(name):
             raise AgentError(f"lab name '{name}' is not {KEBAB_WANTED}")
         self.name = name
-        self.topology = topology
+        self.topology = topology or _topology(STATE / name / "topology")
         self._children: list[subprocess.Popen[bytes]] = []
 
     def namespace(self, host: str) -> str:
@@ -73,6 +76,7 @@ class Lab:
         except PermissionError:
             raise PrivilegeError(f"'{STATE}' can't be written", cure="run as root") from None
         try:
+            (STATE / self.name / "topology").write_text(self.topology.name)
             for host in self.topology.hosts:
                 namespaces.create(self.namespace(host.name))
             wire(self.topology, self.namespace)
@@ -143,6 +147,10 @@ class Lab:
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         self.down()
+
+
+def _topology(file: Path) -> Topology:
+    return TOPOLOGIES.get(file.read_text() if file.exists() else "", DEMO)
 
 
 def _started(pid: int) -> str:

@@ -44,6 +44,7 @@ class Cable:
 class Topology:
     """Hosts and the cables between them. Whoever shares a subnet knows the others' MACs from the start."""
 
+    name: str
     hosts: tuple[Host, ...]
     cables: tuple[Cable, ...]
 
@@ -61,6 +62,7 @@ def _web(name: str, number: int) -> Host:
 
 
 DEMO = Topology(
+    name="edge",
     hosts=(
         Host(
             "client",
@@ -100,6 +102,7 @@ DEMO = Topology(
 )
 
 LINE = Topology(
+    name="line",
     hosts=(
         Host("client", (Port("eth0", "02:00:00:00:09:01", ("192.0.2.9/24",), gro=True, tx_checksum=False),)),
         Host(
@@ -111,3 +114,5 @@ LINE = Topology(
     ),
     cables=(Cable("client:eth0", "dut:eth0"), Cable("sink:eth0", "dut:eth1")),
 )
+
+TOPOLOGIES = {topology.name: topology for topology in (DEMO, LINE)}

@@ -50,6 +50,12 @@ def wire(topology: Topology, namespace: Callable[[str], str]) -> None:
                 Path("/proc/sys/net", key).write_text(str(value))
     for cable in topology.cables:
         _lay(topology, cable, namespace)
+    # a veth that comes up before its other end takes redirected frames will refuse them for good
+    for host in topology.hosts:
+        with namespaces.entered(namespace(host.name)):
+            for port in host.ports:
+                set_offload(port.name, "gro", port.gro)
+                set_offload(port.name, "tx_checksum", port.tx_checksum)
     for host in topology.hosts:
         with namespaces.entered(namespace(host.name)), IPRoute() as ip:
             _bring_up(topology, host, ip)
@@ -74,8 +80,6 @@ def _bring_up(topology: Topology, host: Host, ip: Any) -> None:
         index["br0"] = ip.link_lookup(ifname="br0")[0]
         ip.link("set", index=index["br0"], state="up")
     for port in host.ports:
-        set_offload(port.name, "gro", port.gro)
-        set_offload(port.name, "tx_checksum", port.tx_checksum)
         if host.bridges:
             ip.link("set", index=index[port.name], master=index["br0"])
         ip.link("set", index=index[port.name], state="up")
