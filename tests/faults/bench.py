@@ -49,7 +49,7 @@ def chain(
                 MapSpec("t0", "hash", 16, 4, 64, pin="one-acl-hosts"),
             ),
             tables=(Table("one.acl.hosts", "t0", "exact", "ip", "u32", 64, "operator", "host", "", False, entries=entries),),
-            counters=(Counter(0, "in.entered", "entered", chain="in"), Counter(1, "one.denied", "drop", stage="one.acl", position=0)),
+            counters=(Counter(0, "in.entered", "entered", chain="in"), Counter(1, "chain.in.missed", "fault", chain="in")),
             slot=SLOT,
             const=ConstLayout(size=144, cpu_mask=0, flags=4, tick_ns=8, ports=16),
             stages=({"id": "one.acl", "mnf": "acl", "instance": "one", "node": "acl", "config": {}},),
@@ -62,12 +62,14 @@ def chain(
 
 def _entry() -> Program:
     slot = insn.alu_reg("mov", 6, 1) + insn.cpu_slot(7, 1, SLOT.size, cpu_slots() - 1)
-    count = b"".join((insn.load(8, 1, 7, SLOT.counts), insn.alu("add", 1, 1), insn.store(8, 7, SLOT.counts, 1)))
+    count, missed = (
+        b"".join((insn.load(8, 1, 7, at), insn.alu("add", 1, 1), insn.store(8, 7, at, 1))) for at in (SLOT.counts, SLOT.counts + 8)
+    )
     state = insn.load_value(2, 2) + insn.load(8, 1, 2) + insn.alu("add", 1, 1) + insn.store(8, 2, 0, 1)
     call = insn.alu_reg("mov", 1, 6) + insn.load_map(2, 3) + insn.alu("mov", 3, 1) + insn.call(insn.TAIL_CALL)
     at = len(slot + count) // 8
     relocations = ((4, "meta"), (at, "seen"), (at + len(state) // 8 + 1, "chain"))
-    return Program("seg_0", slot + count + state + call + insn.leave(insn.XDP_ABORTED), relocations)
+    return Program("seg_0", slot + count + state + call + missed + insn.leave(insn.XDP_ABORTED), relocations)
 
 
 class Bench:
