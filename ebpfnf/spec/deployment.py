@@ -95,11 +95,12 @@ def _chains(file: ChainFile, node: Node, known: Mapping[str, list[str]], problem
         item, where = node.value["chains"].value[name], node.key_at("chains", name)
         _known("port", chain.on, known["ports"], item.value["on"], problems)
         _exit_port(chain.then, known["ports"], item.value["then"], problems)
-        places = item.value["path"].value
+        places, passed = item.value["path"].value, set[str]()
         for k, instance in enumerate(chain.path):
             _known("vnf", instance, known["vnfs"], places[k], problems)
-            if instance in chain.path[:k]:
+            if instance in passed:
                 problems.add(f"'{instance}' is in the path twice", places[k].where, "a second instance of the VNF has a state of its own")
+            passed.add(instance)
         found = match.read(item.value["match"], chain_keys(), problems, "rules of a VNF can match it, chains can't")
         values = {key: tuple(value) for key, value in (found or {}).items()}
         path_where = tuple(place.where for place in places)

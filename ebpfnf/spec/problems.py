@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import difflib
+from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from ebpfnf.errors import EbpfnfError, SpecError, SpecErrors, Where
 
 SHOWN = 60
+MAX_ERRORS = 100  # of one file are told, the rest are counted
 
 
 @dataclass(slots=True)
@@ -16,12 +18,17 @@ class Problems:
     """What was found wrong so far, in any number of files."""
 
     texts: dict[str, SpecError] = field(default_factory=dict)  # the same error at the same place counts once
+    per_file: Counter[str] = field(default_factory=Counter)
     files: list[str] = field(default_factory=list)  # in the order in which they were read
 
     def add(self, what: str, where: Where | None = None, cure: str = "") -> None:
         """Note an error."""
         error = SpecError(what, where, cure)
-        self.texts.setdefault(str(error), error)
+        file, text = where.file if where else "", str(error)
+        if text not in self.texts:
+            self.per_file[file] += 1
+            if self.per_file[file] <= MAX_ERRORS:
+                self.texts[text] = error
 
     @property
     def found(self) -> list[SpecError]:
@@ -30,7 +37,7 @@ class Problems:
 
     def count(self) -> int:
         """How many errors there are so far."""
-        return len(self.texts)
+        return self.per_file.total()
 
     def reading(self, file: str) -> None:
         """A file is being read: its errors come behind those of the files before it."""
@@ -40,7 +47,8 @@ class Problems:
     def raise_any(self) -> None:
         """Raise SpecErrors with all that was found, in file order; nothing when nothing was."""
         if self.texts:
-            raise SpecErrors(tuple(sorted(self.texts.values(), key=self._place)))
+            more = [SpecError(f"{n - MAX_ERRORS} errors more", Where(file)) for file, n in self.per_file.items() if n > MAX_ERRORS]
+            raise SpecErrors((*sorted(self.texts.values(), key=self._place), *more))
 
     def _place(self, error: EbpfnfError) -> tuple[int, int, int]:
         where = error.where or Where("")

@@ -9,7 +9,7 @@ from typing import Annotated, Any, TypeVar, Union, get_args, get_origin
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from ebpfnf.spec.problems import Problems, meant, quote
+from ebpfnf.spec.problems import MAX_ERRORS, Problems, meant, quote
 from ebpfnf.spec.yaml import Node
 
 
@@ -39,12 +39,14 @@ def check(model: type[M], node: Node, problems: Problems) -> tuple[M, Node] | No
     try:
         return model.model_validate(node.plain()), node
     except ValidationError as error:
-        wrong = []
-        for detail in error.errors(include_url=False):
+        details = error.errors(include_url=False)
+        wrong = [tuple(detail["loc"]) for detail in details]
+        for detail in details:
             _report(model, node, dict(detail), problems)
-            wrong.append(detail["loc"])
+        if len(wrong) > MAX_ERRORS:
+            return None
     for loc in wrong:
-        node = _without(node, tuple(loc))
+        node = _without(node, loc)
     try:
         return model.model_validate(node.plain()), node
     except ValidationError:

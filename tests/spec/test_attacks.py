@@ -141,7 +141,7 @@ def test_every_reason_has_its_attack():
         (lambda: b"a" * (yaml.MAX_BYTES + 1), "the file is too big (at most 1048576 bytes)"),
         (lambda: b"a: [" + b"1," * 400_000 + b"]", "too many values (at most 200000 in a file)"),
         (lambda: b"[" * yaml.MAX_BYTES, "nested too deep (at most 20 levels)"),
-        (lambda: b"a: &a [x]\nb: [" + b"*a," * 190_000 + b"]", "alias '*a' (write the value out)"),
+        (lambda: b"a: &a [x]\nb: [" + b"*a," * 50_000 + b"]", "alias '*a' (write the value out)"),
         (lambda: b"a: '" + b"x" * 1_000_000 + b"'", "a text of 1000000 characters (at most 8192)"),
     ],
     ids=["bytes", "nodes", "depth", "aliases", "scalar"],

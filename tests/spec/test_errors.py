@@ -184,6 +184,17 @@ def test_sixteen_ports_are_too_many(site):
     assert any("18 ports (at most 15)" in error for error in site.change(CHAIN, "vnfs:", ports + "vnfs:").errors())
 
 
+def test_of_very_many_errors_a_hundred_are_told_and_the_rest_counted(site):
+    keys = ", ".join(f"k{i}: 1" for i in range(5000))
+    errors = site.change(CHAIN, "{interface: eth0}", f"{{interface: eth0, {keys}}}").errors()
+    assert len(errors) == 101 and errors[-1] == "chain.yaml: 4900 errors more"
+
+
+def test_a_very_long_path_costs_no_time(site):
+    path = ", ".join(["edge"] * 50_000)
+    assert "49900 errors more" in site.change(CHAIN, "path: [edge]", f"path: [edge, {path}]").errors()[-1]
+
+
 def test_the_body_must_be_there(site):
     del site.files["mnfs/gate/mnf.c"]
     assert site.errors() == ["mnfs/gate/mnf.yaml:1:1: no body 'mnf.c' beside the manifest"]
