@@ -1,0 +1,39 @@
+"""`python -m benchmarks [NAME...] [-o json]`."""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import json
+import sys
+from collections.abc import Callable
+
+from benchmarks import control_plane
+from benchmarks.measure import Figure
+
+BENCHMARKS: dict[str, Callable[[], list[Figure]]] = {"control-plane": control_plane.run}
+
+
+def main() -> int:
+    """Run what was named, or all."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks", description="Measure ebpfnf on this machine.")
+    parser.add_argument("names", nargs="*", metavar="NAME", help=", ".join(BENCHMARKS))
+    parser.add_argument("-o", "--output", choices=["text", "json"], default="text")
+    given = parser.parse_args()
+    unknown = set(given.names) - set(BENCHMARKS)
+    if unknown:
+        parser.error(f"no benchmark {', '.join(sorted(unknown))}; there are: {', '.join(BENCHMARKS)}")
+    results = {name: BENCHMARKS[name]() for name in given.names or BENCHMARKS}
+    if given.output == "json":
+        json.dump({name: [dataclasses.asdict(f) for f in figures] for name, figures in results.items()}, sys.stdout, indent=2)
+        print()
+        return 0
+    for name, figures in results.items():
+        print(name)
+        for f in figures:
+            goal = "" if f.goal is None else f"  goal <= {f.goal:g} {f.unit}: {'met' if f.met else 'MISSED'}"
+            print(f"  {f.name:<42} {f.median:10.1f} {f.unit}  ({f.low:.1f} to {f.high:.1f}, {f.rounds} rounds){goal}")
+    return 0
+
+
+sys.exit(main())

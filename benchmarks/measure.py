@@ -1,0 +1,43 @@
+"""How things are measured: interleaved rounds, medians with their range."""
+
+from __future__ import annotations
+
+import statistics
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Figure:
+    """A measured quantity: median, minimum and maximum over `rounds`, in `unit`, and the goal that it is held against."""
+
+    name: str
+    median: float
+    low: float
+    high: float
+    rounds: int
+    unit: str
+    goal: float | None = None  # at most this much
+
+    @property
+    def met(self) -> bool | None:
+        """Whether the goal is reached; None where there is none."""
+        return None if self.goal is None else self.median <= self.goal
+
+
+def figure(name: str, samples: Sequence[float], unit: str, goal: float | None = None) -> Figure:
+    """The samples of one quantity as a figure."""
+    return Figure(name, statistics.median(samples), min(samples), max(samples), len(samples), unit, goal)
+
+
+def interleaved(arms: Mapping[str, Callable[[], None]], rounds: int) -> dict[str, list[float]]:
+    """Milliseconds of each arm, one call of each per round, there and back (ABBA) so that drift hits all alike."""
+    samples: dict[str, list[float]] = {name: [] for name in arms}
+    for number in range(rounds):
+        order = list(arms) if number % 2 == 0 else list(reversed(arms))
+        for name in order:
+            began = time.perf_counter()
+            arms[name]()
+            samples[name].append((time.perf_counter() - began) * 1e3)
+    return samples
