@@ -18,7 +18,7 @@ ChainFile = Annotated[Path, typer.Argument(metavar="CHAIN.YAML", help="The deplo
 Deployment = Annotated[str, typer.Argument(metavar="DEPLOYMENT", help="A deployment's name.", show_default=False)]
 OutputOption = Annotated[Output, typer.Option("-o", "--output", help="How the result is printed.")]
 YesOption = Annotated[bool, typer.Option("-y", "--yes", help="Don't ask.")]
-GranularityOption = Annotated[str, typer.Option(help="Override the file's granularity: mnf, vnf or chain.", metavar="G")]
+GranularityOption = Annotated[str, typer.Option("--granularity", help="Override the file's granularity: mnf, vnf or chain.", metavar="G")]
 
 
 def host(context: typer.Context) -> Host:
