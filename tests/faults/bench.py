@@ -80,6 +80,7 @@ class Bench:
         self.name = f"t-{uuid.uuid4().hex[:8]}"
         self.environment = {"EBPFNF_BPFFS": str(folder / "bpf"), "EBPFNF_RUN": str(folder / "run")}
         self.run_folder = folder / "run"
+        self.sent = 0  # frames that entered a chain
 
     @classmethod
     def beside(cls, other: Bench) -> Bench:
@@ -151,6 +152,7 @@ class Bench:
                 return None
             program = programs.open_id(link.prog_id)
             try:
+                self.sent += count
                 return programs.test_run(program, FRAME, repeat=count).action
             finally:
                 os.close(program)
@@ -176,7 +178,8 @@ class Bench:
         assert seen["live"] == (kept[-1]["number"] if kept else 0)
         used = {name for g in kept for name in g["manifest"]["state"]} | {"retired"}
         assert set(seen["state"]) <= used, (seen["state"], used)
-        assert self.status()["warnings"] == []
+        status = self.status()
+        assert status["warnings"] == [] and status["counters"]["in.entered"] == self.sent
 
 
 def _identity(path: str) -> Any:

@@ -20,8 +20,7 @@ from tests.faults.bench import LAN, WAN, Bench
 
 pytestmark = pytest.mark.faults
 
-POINTS = (*WITHIN, *(f"after-{verb}" for verb in steps.STEPS))
-_PAIRS = 40  # of all pairs, a fixed sample: the rest differ in nothing that was found
+_PAIRS = 25  # of all pairs, a fixed sample: the rest differ in nothing that was found
 
 # what an apply of each kind passes, so that a point that is renamed or skipped is noticed
 FIRST = {
@@ -54,6 +53,7 @@ def killed(bench: Bench, bundle: Bundle, point: str) -> bool:
 def prepared(bench: Bench) -> None:
     """Two generations, so that an update retires one."""
     bench.apply(bench.chain(XDP_DROP))
+    bench.answer("wan", count=50)
     bench.apply(first(bench))
     bench.answer("wan", count=100)
 
@@ -71,35 +71,34 @@ def converges(bench: Bench, bundle: Bundle, answer: int, ports: set[str]) -> Non
 def test_points_are_those_that_the_code_has() -> None:
     code = "".join(inspect.getsource(module) for module in (apply, journal, retired, steps))
     assert set(re.findall(r'failpoints\.hit\("([a-z-]+)"\)', code)) == set(WITHIN)
-    assert set(POINTS) >= FIRST | UPDATE
+    assert {*WITHIN, *(f"after-{verb}" for verb in steps.STEPS)} >= FIRST | UPDATE
 
 
-@pytest.mark.parametrize("point", POINTS)
+@pytest.mark.parametrize("point", sorted(FIRST))
 def test_first_deploy_killed(bench: Bench, point: str) -> None:
-    assert killed(bench, first(bench), point) == (point in FIRST)
+    assert killed(bench, first(bench), point)
     for port in ("wan", "lan"):
         assert bench.answer(port) in (None, XDP_PASS), "a port never has a link without a chain behind it"
     bench.status()
     converges(bench, first(bench), XDP_PASS, {"wan", "lan"})
 
 
-@pytest.mark.parametrize("point", POINTS)
+@pytest.mark.parametrize("point", sorted(UPDATE))
 def test_update_killed(bench: Bench, point: str) -> None:
     prepared(bench)
-    assert killed(bench, second(bench), point) == (point in UPDATE)
+    assert killed(bench, second(bench), point)
     assert bench.answer("wan") in (XDP_PASS, XDP_TX)
-    assert bench.status()["counters"]["in.entered"] == 101
+    assert bench.status()["counters"]["in.entered"] == bench.sent == 151
     converges(bench, second(bench), XDP_TX, {"wan", "far"})
 
 
-@pytest.mark.parametrize("point", POINTS)
+@pytest.mark.parametrize("point", ["locked", "journal-written", "detached-pinned", "after-detach", "after-remove", "journal-gone"])
 def test_undeploy_killed(bench: Bench, point: str) -> None:
     prepared(bench)
-    try:
+    with pytest.raises(HostUnreachable):
         bench.run("undeploy", kill=point)
-    except HostUnreachable:
-        assert bench.answer("wan") in (None, XDP_PASS)
-        bench.run("undeploy")
+    assert bench.answer("wan") in (None, XDP_PASS)
+    bench.run("undeploy")
     assert not bench.run("observe")["exists"] and not bench.run("undeploy")["changed"]
     assert bench.run("observe")["journal"] == ""
 
@@ -108,12 +107,10 @@ def test_undeploy_killed(bench: Bench, point: str) -> None:
 def test_rollback_killed(bench: Bench, point: str) -> None:
     prepared(bench)
     bench.apply(second(bench))
-    try:
+    with pytest.raises(HostUnreachable):
         bench.run("rollback", kill=point)
-    except HostUnreachable:
-        assert bench.answer("wan") == XDP_PASS
+    assert bench.answer("wan") == XDP_PASS
     converges(bench, first(bench), XDP_PASS, {"wan", "lan"})
-    assert bench.status()["counters"]["in.entered"] >= 100
 
 
 def test_killed_twice(bench: Bench) -> None:
@@ -130,7 +127,7 @@ def test_killed_twice(bench: Bench) -> None:
         converges(bench, chains[number % 2](bench), answer, ports)
 
 
-@pytest.mark.parametrize("point", POINTS)
+@pytest.mark.parametrize("point", sorted(UPDATE))
 def test_no_space(bench: Bench, point: str) -> None:
     """An error before the change stands leaves all as it was; after it, it is a warning and the new chain runs."""
     prepared(bench)
@@ -142,7 +139,7 @@ def test_no_space(bench: Bench, point: str) -> None:
         assert _ids(bench.snapshot()) == _ids(before)
     else:
         assert bench.answer("wan") == XDP_TX
-        assert bool(result["warnings"]) == (point in UPDATE)
+        assert result["warnings"]
     converges(bench, second(bench), XDP_TX, {"wan", "far"})
 
 
