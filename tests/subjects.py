@@ -102,6 +102,7 @@ def _one(name: str, params: str = "") -> str:
 _LB = ', vips: [198.51.100.7, "2001:db8::7"], port: 80'
 _NO_LB = _LB + ", backends: []"
 _LB += ', backends: [{v4: 10.1.0.11, v6: "2001:db8:1::11", port: 8080}, {v4: 10.1.0.12, port: 80}]'
+_NO_ROUTE = frozenset({"no_route", "ttl_expired"})  # the testbed closes no route; route passes such packets to the kernel
 _NO_SESSIONS = frozenset({"no_family", "reply_taken", "sessions_full"})
 _CLASSIFIER = """
 chains:
@@ -122,8 +123,9 @@ SUBJECTS = (
         "router",
         "chains: {r: {on: a, match: {}, path: [], then: route}, s: {on: b, match: {}, path: [], then: route}}\n" + _TESTBED,
         frames=_routed,
-        unreached=frozenset({"no_route", "ttl_expired"}),  # the testbed closes no route; route passes such packets to the kernel
+        unreached=_NO_ROUTE,
     ),
+    Subject("router-inside", _one("router") + _TESTBED, frames=_routed, unreached=_NO_ROUTE),
     Subject("check_ip", _one("alone"), template="{mnf: check_ip}"),
     Subject("ttl_dec", _one("alone"), template="{mnf: ttl_dec}"),
     Subject("application-firewall", _one("application-firewall"), frames=_web),
@@ -132,5 +134,5 @@ SUBJECTS = (
     Subject("load-balancer-without", _one("load-balancer", _NO_LB), frames=_web, unreached=_NO_SESSIONS),
     Subject("classifier", _CLASSIFIER, ", otherwise: {out: b}"),
     Subject("classifier-drop", "chains: {none: {on: b, match: {ip.proto: esp}, path: [], then: pass}}\n", ", otherwise: drop"),
-    Subject("dc-edge", "", frames=_web, unreached=frozenset({"no_backend", "sessions_full", "no_route", "ttl_expired"})),
+    Subject("dc-edge", "", frames=_web, unreached=_NO_ROUTE | {"no_backend", "sessions_full"}),
 )

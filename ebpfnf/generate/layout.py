@@ -14,7 +14,7 @@ _SIZES = {"u8": 1, "u16": 2, "u32": 4, "u64": 8, "be16": 2, "be32": 4}
 _STRUCTS = {"struct ip_addr": (16, 8), "struct mac_addr": (6, 2)}
 HOST_SIZE = 16 + 16 * 8  # struct host in packet.h
 CONST = {"cpu_mask": 0, "flags": 4, "tick_ns": 8, "ports": 16}
-EXIT_SIZE, CLOCK_AT, RECORD_AT = 24, 24, 40  # struct slot in packet.h
+EXIT_SIZE, CLOCK_AT, RECORD_AT, FIB_SIZE = 24, 24, 40, 64  # struct slot in packet.h
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +85,7 @@ def scratch_members(stage: Stage) -> tuple[Member, ...]:
 def slot_layout(words: int, counters: int, scratch_words: int) -> SlotLayout:
     """The slot of one CPU, a multiple of 64 bytes so that no two CPUs share a cache line."""
     counts = RECORD_AT + 8 * words
-    size = counts + 8 * counters + 8 * scratch_words
+    size = counts + 8 * counters + 8 * scratch_words + FIB_SIZE
     return SlotLayout(size=-(-size // 64) * 64, exit=0, clock=CLOCK_AT, counts=counts, record=RECORD_AT)
 
 

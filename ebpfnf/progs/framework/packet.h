@@ -39,6 +39,7 @@ struct slot {
 	u64 record[RECORD_WORDS];
 	u64 counts[COUNTERS];
 	u64 scratch[SCRATCH_WORDS];
+	u64 fib[8];		/* struct bpf_fib_lookup: the stack is too small for it */
 };
 
 struct pkt {
