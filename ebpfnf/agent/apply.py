@@ -109,12 +109,11 @@ def _run(verb: str, actions: tuple[Action, ...], work: steps.Work, emit: Emit) -
     """Do the actions. Until the last that commits, a failure takes all back; after it, a failure is a warning."""
     deployment = work.seen.deployment
     if not actions:
-        if work.seen.journal:
-            journal.remove(deployment)
+        journal.remove(deployment)
         return Result(deployment, work.seen.live, False)
     commit = max((i for i, action in enumerate(actions) if action.verb in _COMMITS), default=-1)
     done, warnings = -1, []
-    journal.write(deployment, {"what": f"{verb}: " + ", ".join(f"{a.verb} {a.what}" for a in actions)})
+    journal.write(deployment, f"{verb}: " + ", ".join(f"{a.verb} {a.what}" for a in actions))
     try:
         for number, action in enumerate(actions):
             emit(action.verb, {"what": action.what, "detail": action.detail})

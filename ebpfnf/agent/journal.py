@@ -11,7 +11,6 @@ import json
 import os
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 from ebpfnf.agent import failpoints
 from ebpfnf.errors import AgentError, Busy, PrivilegeError
@@ -47,21 +46,21 @@ def locked(deployment: str) -> Iterator[None]:
         os.close(fd)
 
 
-def read(deployment: str) -> dict[str, Any] | None:
-    """The note of a writer that was cut off; None when there is none that can be read."""
+def cut_off(deployment: str) -> str:
+    """What a writer was doing that is no more; empty when there is none, or no note that can be read."""
     try:
         note = json.loads((folder() / f"{deployment}.journal").read_bytes())
-    except (OSError, ValueError):
-        return None
-    return note if isinstance(note, dict) else None
+        return "" if os.path.exists(f"/proc/{int(note['pid'])}") else str(note["what"])
+    except (OSError, ValueError, TypeError, KeyError):
+        return ""
 
 
-def write(deployment: str, note: dict[str, Any]) -> None:
-    """Leave the note, whole or not at all."""
+def write(deployment: str, what: str) -> None:
+    """Leave a note of what this process is about to do, whole or not at all."""
     path, temporary = folder() / f"{deployment}.journal", folder() / f"{deployment}.journal.tmp"
     try:
         with open(temporary, "wb") as file:
-            file.write(json.dumps(note, sort_keys=True).encode())
+            file.write(json.dumps({"what": what, "pid": os.getpid()}).encode())
             file.flush()
             os.fsync(file.fileno())
         os.rename(temporary, path)

@@ -46,27 +46,29 @@ def _observe(deployment: str, entries: bool) -> Observed:
     interfaces = netlink.interfaces()
     here = os.path.isdir(at.directory)
     ports = tuple(_port(at, name) for name in at.ports())
-    note = journal.read(deployment)
+    note = journal.cut_off(deployment)
     seen = Observed(
         deployment=deployment,
         exists=here,
         ports=ports,
         interfaces=interfaces,
         owners=_owners(deployment, interfaces, {port.program for port in ports}),
-        journal=str(note.get("what", "")) if note else "",
+        journal=note,
     )
     if not here:
         return seen
-    while True:
+    while True:  # a writer may flip or fold while we look: then a generation would be missed, or count twice
+        before = _mark(at)
         gone = retired.read(at)
         generations = tuple(Generation(n) if n in gone.folded else read_generation(at, n) for n in at.generations())
-        if retired.read(at).stamp == gone.stamp:  # else one was folded meanwhile: it would count twice or not at all
+        entry = _entry(at)
+        live = next((n for n in at.generations() if entry and _program_id(at.generation(n).program(0)) == entry), 0)
+        if _mark(at) == before:
             break
-    entry = _entry(at)
     seen = dataclasses.replace(
         seen,
         generations=generations,
-        live=next((n for n in at.generations() if entry and _program_id(at.generation(n).program(0)) == entry), 0),
+        live=live,
         occupied=bool(entry),
         state=tuple(at.states()),
         leftovers=tuple(f"tmp-gen-{n}" for n in at.temporaries()),
@@ -78,6 +80,11 @@ def _observe(deployment: str, entries: bool) -> Observed:
     if not entries or running is None or running.manifest is None:
         return seen
     return dataclasses.replace(seen, edited=_edited(at, running.manifest), fills=_fills(at, running.manifest))
+
+
+def _mark(at: Pins) -> object:
+    """What changes with every step that `observe` must not look past."""
+    return _entry(at), retired.read(at).stamp, at.generations()
 
 
 def read_generation(at: Pins, number: int) -> Generation:

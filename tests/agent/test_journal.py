@@ -32,14 +32,19 @@ def test_second_writer_is_told_who_holds_the_lock() -> None:
         pass
 
 
-def test_a_note_comes_back_and_garbage_is_absent() -> None:
+def test_the_note_of_a_dead_writer_is_read_and_garbage_is_absent() -> None:
     with journal.locked("dc"):
-        assert journal.read("dc") is None
-        journal.write("dc", {"to": 2})
-        assert journal.read("dc") == {"to": 2}
-        for garbage in (b"", b'{"to', b"[1]", b"\xff\xfe"):
+        assert journal.cut_off("dc") == ""
+        journal.write("dc", "apply: flip 2")
+        assert journal.cut_off("dc") == "", "its writer lives"
+        if (child := os.fork()) == 0:
+            journal.write("dc", "apply: flip 3")
+            os._exit(0)
+        os.waitpid(child, 0)
+        assert journal.cut_off("dc") == "apply: flip 3"
+        for garbage in (b"", b'{"what', b"[1]", b"\xff\xfe", b'{"pid": "x", "what": ""}'):
             (journal.folder() / "dc.journal").write_bytes(garbage)
-            assert journal.read("dc") is None
+            assert journal.cut_off("dc") == ""
         journal.remove("dc")
         journal.remove("dc")
-        assert journal.read("dc") is None
+        assert journal.cut_off("dc") == ""

@@ -139,8 +139,8 @@ def test_a_corrupt_journal_is_absent(bench: Bench, garbage: bytes) -> None:
     bench.apply(bench.chain(XDP_PASS))
     (bench.run_folder / f"{bench.name}.journal").write_bytes(garbage)
     assert bench.status()["warnings"] == []
-    bench.apply(bench.chain(XDP_TX))
-    assert bench.answer("wan") == XDP_TX and not (bench.run_folder / f"{bench.name}.journal").exists()
+    assert not bench.apply(bench.chain(XDP_PASS))["changed"]
+    assert not (bench.run_folder / f"{bench.name}.journal").exists()
 
 
 def test_disk_full_refuses_before_any_change(bench: Bench) -> None:

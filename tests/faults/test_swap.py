@@ -49,3 +49,20 @@ def test_no_frame_is_lost_or_missed(bench: Bench) -> None:
     bench.sent = arrived(bench) - before
     assert status["counters"]["in.entered"] == bench.sent > 10_000
     bench.tidy()
+
+
+def test_status_is_true_while_swaps_go_on(bench: Bench) -> None:
+    """A reader takes no lock; it never sees nothing live, a half of a generation or one counted twice."""
+    bench.apply(bench.chain(XDP_DROP))
+    bench.answer("wan", count=1000)
+    writer = os.fork()
+    if writer == 0:
+        try:
+            for turn in range(12):
+                bench.apply(bench.chain(XDP_PASS if turn % 2 else XDP_DROP, layout=turn % 3 + 2))
+        finally:
+            os._exit(0)
+    while os.waitpid(writer, os.WNOHANG) == (0, 0):
+        status = bench.status()
+        assert status["running"] and status["counters"]["in.entered"] == 1000 and status["warnings"] == []
+    bench.tidy()
