@@ -3,6 +3,8 @@
 
 #define WORDS 12 /* of 8 bytes: the frame, of fixed length */
 #define MAX_PATTERNS 8
+/* Frames under way at most: fewer than a veth's queue holds (256), so that whatever gets lost, the load has not lost it. */
+#define WINDOW 128
 
 /* Where everything stands in the frame: Ethernet, IPv4 and UDP are 42 bytes. */
 struct load {
@@ -14,6 +16,8 @@ struct load {
 
 struct source {
 	u64 next;
+	u64 limit; /* the number at which to stop */
+	u64 lost;  /* no longer waited for */
 	u64 frame[WORDS];
 };
 
@@ -33,11 +37,14 @@ struct sink {
 int generate(struct xdp_md *ctx)
 {
 	struct source *source = (void *)bpf_pseudo_fd(2, 1);
+	struct sink *sink = (void *)bpf_pseudo_fd(2, 2);
 	u64 *word = (void *)(long)ctx->data;
 	struct load *load = (void *)word;
 
 	if ((void *)(word + WORDS) > (void *)(long)ctx->data_end)
 		return XDP_ABORTED;
+	if (source->next >= source->limit || source->next - source->lost - *(volatile u64 *)&sink->received >= WINDOW)
+		return XDP_DROP;
 	/* all of it: the kernel hands out used frames again as they came back */
 	for (int i = 0; i < WORDS; i++)
 		word[i] = source->frame[i];

@@ -28,10 +28,10 @@ from ebpfnf.model import ConstLayout, Program, SlotLayout, Source
 FRAME, PAYLOAD, SLOTS, MAX_PATTERNS = 96, 42, 8, 8  # as in traffic.c
 _MAGIC = 0x6562706E66_6C6F61
 _SINK = struct.Struct(f"={4 + 2 * MAX_PATTERNS}Q")
-# Frames of one system call, which takes 25 ms to set up and wind down. The kernel hands them on in batches, each of which is
-# worked off before the next; a batch is shorter than a veth's queue (256), so the load itself loses nothing.
+_SOURCE = struct.Struct("=3Q")
+# Runs of the sending program in one system call, which takes 25 ms to set up and wind down.
 _CHUNK, _BATCH = 65536, 64
-_PATIENCE = 0.5  # seconds until a frame that is under way counts as lost
+_PATIENCE = 2.0  # seconds until a frame that is under way counts as lost
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,13 +76,13 @@ class Load:
 
     def __enter__(self) -> Load:
         with ExitStack() as made:
-            source, sink = _map(made, 8 + FRAME, "load_source"), _map(made, _SINK.size, "load_sink")
-            source.update(bytes(4), bytes(8) + self._frame())
+            source, sink = _map(made, _SOURCE.size + FRAME, "load_source"), _map(made, _SINK.size, "load_sink")
+            source.update(bytes(4), bytes(_SOURCE.size) + self._frame())
             padded = (*self._patterns, *(self._patterns[:1] * MAX_PATTERNS))[:MAX_PATTERNS]
             words = [word for marks in padded for word in (int.from_bytes(marks.ljust(SLOTS, b"\0"), sys.byteorder), 0)]
             sink.update(bytes(4), _SINK.pack(_MAGIC, 0, 0, 0, *words))
             self._counts = made.enter_context(memoryview(made.enter_context(sink.mmap())))
-            self._source = source
+            self._state = made.enter_context(memoryview(made.enter_context(source.mmap())))
             generate, check = _programs()
             self._generate = _load(made, generate, {"source": source.fd, "sink": sink.fd})
             checking = _load(made, check, {"source": source.fd, "sink": sink.fd})
@@ -96,34 +96,48 @@ class Load:
 
     def run(self, packets: int, until: threading.Event | None = None) -> Result:
         """Sends that many, and more until the event is set; waits for them. It keeps to one CPU: do other things in another thread."""
-        first, before, began = self._number(), self._sink(), time.monotonic()
+        first, before, began = self._source()[0], self._sink(), time.monotonic()
         cpus = os.sched_getaffinity(0)
         os.sched_setaffinity(0, {min(cpus)})
         try:
             with self._lab.enter(self._ends[0]):
                 interface = socket.if_nametoindex(self._interface)
-                while (sent := self._number() - first) < packets or (until and not until.is_set()):
-                    self._send(min(_CHUNK, packets - sent) if sent < packets else _CHUNK, interface)
+                self._send_to(first + packets, interface)
+                while until and not until.is_set():
+                    self._send_to(self._source()[0] + _CHUNK, interface)
         finally:
             os.sched_setaffinity(0, cpus)
         seconds = time.monotonic() - began
-        self._settle(before[1] + sent)
-        after = self._sink()
+        self._settle()
+        sent, after = self._source()[0] - first, self._sink()
         received, numbers, mixed = (after[i] - before[i] for i in (1, 2, 3))
-        by_pattern = {marks: after[5 + 2 * i] - before[5 + 2 * i] for i, marks in enumerate(self._patterns)}
+        by_pattern = {marks: after[4 + 2 * i + 1] - before[4 + 2 * i + 1] for i, marks in enumerate(self._patterns)}
         return Result(sent, received, mixed, by_pattern, seconds, numbers == sum(range(first, first + sent)))
 
-    def _send(self, count: int, interface: int) -> None:
-        try:
-            programs.send(self._generate, bytes(FRAME), count=count, ifindex=interface, batch=_BATCH)
-        except BpfError as error:
-            if error.errno != errno.EINTR:  # a signal: some were sent, the numbers say how many
-                raise
+    def _send_to(self, limit: int, interface: int) -> None:
+        """Sends until all numbers below `limit` are used; gives up waiting for what does not arrive."""
+        struct.pack_into("=Q", self._state, 8, limit)
+        arrived, since = -1, 0.0
+        while self._source()[0] < limit:
+            try:
+                programs.send(self._generate, bytes(FRAME), count=_CHUNK, ifindex=interface, batch=_BATCH)
+            except BpfError as error:
+                if error.errno != errno.EINTR:  # a signal: some were sent, the numbers say how many
+                    raise
+            if self._sink()[1] != arrived:
+                arrived, since = self._sink()[1], time.monotonic()
+            elif time.monotonic() - since > _PATIENCE:
+                self._give_up()
 
-    def _settle(self, wanted: int) -> None:
+    def _give_up(self) -> None:
+        """What is under way is lost: it no longer takes room in the window."""
+        struct.pack_into("=Q", self._state, 16, self._source()[0] - self._sink()[1])
+
+    def _settle(self) -> None:
         until = time.monotonic() + _PATIENCE
-        while self._sink()[1] < wanted and time.monotonic() < until:
+        while self._source()[0] - self._source()[2] > self._sink()[1] and time.monotonic() < until:
             time.sleep(0.001)
+        self._give_up()
 
     def _frame(self) -> bytes:
         (sender, sink) = (self._lab.topology.host(name).ports[0] for name in self._ends)
@@ -135,10 +149,8 @@ class Load:
     def _sink(self) -> tuple[int, ...]:
         return _SINK.unpack(self._counts[: _SINK.size])
 
-    def _number(self) -> int:
-        value = self._source.lookup(bytes(4))
-        assert value is not None
-        return int(struct.unpack_from("=Q", value)[0])
+    def _source(self) -> tuple[int, ...]:
+        return _SOURCE.unpack(self._state[: _SOURCE.size])
 
 
 def _programs() -> tuple[Program, ...]:

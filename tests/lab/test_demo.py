@@ -30,7 +30,8 @@ def bpffs(tmp_path: Path):
 @pytest.mark.lab
 def test_the_demo_holds(bpffs: Path) -> None:
     before = set(labs())
-    done = subprocess.run([sys.executable, "-m", "ebpfnf.lab.demo"], capture_output=True, text=True, env=os.environ | {"EBPFNF_BPFFS": str(bpffs)})
+    environment = os.environ | {"EBPFNF_BPFFS": str(bpffs)}
+    done = subprocess.run([sys.executable, "-m", "ebpfnf.lab.demo"], capture_output=True, text=True, env=environment)
     assert done.returncode == 0, done.stdout + done.stderr
     assert "✗" not in done.stdout and done.stdout.count("✓") >= 20
     assert "\x1b" not in done.stdout, "no colours where there is no terminal"

@@ -92,3 +92,11 @@ def test_it_goes_on_until_told(lab: Lab, attach) -> None:
         os.close(second)
     assert results[0].sent > 1000 and all(results[0].by_pattern.values())
     assert results[0].received == sum(results[0].by_pattern.values())
+
+
+def test_a_dead_way_ends_the_run_and_the_next_one_is_not_held_up(lab: Lab, attach) -> None:
+    with Load(lab, [b"\7"]) as load:
+        result = load.run(300)
+        assert (result.sent, result.received, result.whole) == (300, 0, False)
+        attach([7])
+        assert load.run(10_000).whole
