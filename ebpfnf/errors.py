@@ -67,6 +67,10 @@ class GenerateError(EbpfnfError):
     """A value that may not reach C, or a limit of the generated program."""
 
 
+class CertificateError(EbpfnfError):
+    """The optimiser did what it may not, or its certificate says something else than what it did."""
+
+
 class CompileError(EbpfnfError):
     """The compiler refused an mNF body."""
 
@@ -85,6 +89,10 @@ class VerifierError(EbpfnfError):
 
 class TableError(EbpfnfError):
     """A table, key or value that does not exist or does not fit."""
+
+
+class CaptureError(EbpfnfError):
+    """A capture that is no capture, breaks off or lies; what came before it was delivered."""
 
 
 class AgentError(EbpfnfError):
