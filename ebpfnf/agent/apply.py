@@ -42,7 +42,7 @@ def silent(step: str, details: Mapping[str, Any]) -> None:
 def apply(bundle: Bundle, options: Options | None = None, emit: Emit = silent) -> Result:
     """Make `bundle` what runs here. Applying the same again changes nothing."""
     options = options or Options()
-    with _change(bundle.deployment) as seen:
+    with _change(bundle.deployment, entries=True) as seen:
         actions = plan(bundle, seen, options)
         work = _work(seen, bundle.ports)
         work.bundle, work.keep_entries = bundle, options.keep_entries
@@ -82,13 +82,13 @@ def dry_run(bundle: Bundle, options: Options | None = None) -> tuple[Action, ...
 
 
 @contextmanager
-def _change(deployment: str) -> Iterator[Observed]:
+def _change(deployment: str, *, entries: bool = False) -> Iterator[Observed]:
     if not pins.mounted():
         raise AgentError(f"no bpffs at {pins.mount()}", cure=f"mount -t bpf bpf {pins.mount()}")
     with journal.locked(deployment):
         try:
             failpoints.hit("locked")
-            yield observe(deployment, entries=True)
+            yield observe(deployment, entries=entries)
         except OSError as error:
             raise refused(error, "nothing was changed") from error
 

@@ -102,11 +102,13 @@ def read_totals(at: Pins, number: int) -> Totals:
 
 
 def open_table(at: Pins, found: Manifest, table: Table) -> Map:
-    """The map behind a table of a generation."""
+    """The map behind a table of a generation; FileNotFoundError where its pin is gone."""
     pin = found.pins[table.map]
-    if pin.startswith("state/"):
-        return Map.open(at.state(pin.removeprefix("state/")))
-    return Map.open(at.generation(found.generation).table(pin))
+    path = at.state(pin.removeprefix("state/")) if pin.startswith("state/") else at.generation(found.generation).table(pin)
+    fd = pins.find(path)
+    if fd is None:
+        raise FileNotFoundError(errno.ENOENT, f"the pin of table '{table.name}' is gone")
+    return Map(fd)
 
 
 def open_statistics(at: Pins, found: Manifest, table: Table) -> Map | None:
@@ -214,19 +216,25 @@ def _edited(at: Pins, found: Manifest) -> dict[str, str]:
     said = file_entries(at, found.generation)
     differing = {}
     for table in found.tables:
-        if table.filled_by == "operator":
+        if table.filled_by != "operator":
+            continue
+        try:
             with open_table(at, found, table) as live:
                 words = tables.diff(table, live, said.get(table.name, ()))
-            if words:
-                differing[table.name] = str(words)
+        except FileNotFoundError:
+            words = "its pin is gone"
+        if words:
+            differing[table.name] = words
     return differing
 
 
 def _fills(at: Pins, found: Manifest) -> dict[str, dict[str, int]]:
     fills = {}
     for table in found.tables:
-        counts = open_statistics(at, found, table)
-        if counts:
+        with contextlib.suppress(FileNotFoundError):
+            counts = open_statistics(at, found, table)
+            if counts is None:
+                continue
             with counts, open_table(at, found, table) as live:
                 fills[table.name] = tables.statistics(live, counts)
     return fills

@@ -129,7 +129,7 @@ def _fresh(bundle: Bundle, seen: Observed, options: Options) -> tuple[Action, ..
     undo = f"flip back to {live}" if live else "clear root[0]"
     actions.append(Action("flip", str(number), f"root[0], {from_words}", undo))
     actions += _ports(bundle.ports, seen)
-    keep = {number, live}
+    keep = {number, live} if seen.running else {number}  # one that can't be read is no way back
     if live:
         actions.append(Action("grace", str(live), "until its last packet is through"))
     return (*actions, *_tidy(seen, keep, state))

@@ -76,6 +76,11 @@ def test_state_that_no_kept_generation_uses_is_swept() -> None:
     assert steps(plan(bundle(state="b-v2"), seen))[-2:] == ["retire 1", "sweep state/a-v1"]
 
 
+def test_a_live_generation_that_cannot_be_read_is_replaced_and_goes() -> None:
+    seen = dataclasses.replace(running(bundle()), generations=(Generation(1),))
+    assert steps(plan(bundle(), seen))[-2:] == ["grace 1", "retire 1"]
+
+
 def test_numbers_are_never_used_twice() -> None:
     seen = running(bundle(salt=b"1"), folded=7, leftovers=("tmp-gen-9",))
     actions = steps(plan(bundle(salt=b"2"), seen))

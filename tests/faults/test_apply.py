@@ -13,6 +13,7 @@ import pytest
 from ebpfnf import bundle as bundles
 from ebpfnf.errors import AgentError, Busy, HostUnreachable, PrivilegeError, VerifierError
 from ebpfnf.kernel.insn import XDP_DROP, XDP_PASS, XDP_TX
+from ebpfnf.kernel.maps import Map
 from tests.faults.bench import LAN, WAN, Bench, chain, ip
 
 pytestmark = pytest.mark.faults
@@ -226,3 +227,54 @@ def test_a_missing_right_is_named(bench: Bench) -> None:
 def test_killed_is_unknown_not_failed(bench: Bench) -> None:
     with pytest.raises(HostUnreachable, match="signal 9"):
         bench.apply(bench.chain(XDP_PASS), kill="after-flip")
+
+
+def test_a_generation_that_cannot_be_read(bench: Bench) -> None:
+    """Its manifest is gone: status says so, packets flow on, and a deploy replaces it."""
+    bench.apply(bench.chain(XDP_PASS))
+    with bench.here() as at:
+        os.unlink(at.generation(1).manifest)
+    assert bench.answer("wan") == XDP_PASS
+    assert bench.status()["warnings"] == ["what runs has lost its pins: deploy again"]
+    bench.apply(bench.chain(XDP_PASS))
+    assert bench.answer("wan") == XDP_PASS
+    before = bench.snapshot()
+    assert not bench.apply(bench.chain(XDP_PASS))["changed"]
+    assert bench.snapshot() == before and bench.status()["warnings"] == []
+
+
+def test_a_renamed_interface_goes_on_and_is_told(bench: Bench) -> None:
+    bench.apply(bench.chain(XDP_PASS))
+    for words in (("down",), ("name", "other"), ("up",)):
+        ip("-n", bench.netns, "link", "set", "other" if words == ("up",) else "wan0", *words)
+    assert bench.answer("wan") == XDP_PASS
+    assert bench.status()["warnings"] == ["port 'wan': interface 'wan0' is not here"]
+    ip("-n", bench.netns, "link", "set", "other", "down")
+    ip("-n", bench.netns, "link", "set", "other", "name", "wan0")
+    bench.tidy()
+
+
+@pytest.mark.parametrize(("on_fault", "answer"), [("drop", XDP_DROP), ("pass", XDP_PASS)])
+def test_an_empty_root_is_counted_and_does_what_the_port_says(bench: Bench, on_fault: str, answer: int) -> None:
+    bench.apply(bench.chain(XDP_TX, dataclasses.replace(WAN, on_fault=on_fault)))
+    with bench.here() as at, Map.open(at.root) as root:
+        root.delete(bytes(4))
+    assert bench.answer("wan", count=7) == answer
+    status = bench.status()
+    assert status["missed"] == 7 and "no generation is live" in status["warnings"][0]
+    bench.apply(bench.chain(XDP_TX, dataclasses.replace(WAN, on_fault=on_fault)))
+    assert bench.answer("wan") == XDP_TX
+
+
+def test_a_table_whose_pin_is_gone(bench: Bench) -> None:
+    """Its live entries can't be told from the file's: a deploy wants to be told that they may go; undeploy does not ask."""
+    bench.apply(bench.chain(XDP_PASS, entries=(("192.0.2.1", 1),)))
+    with bench.here() as at:
+        os.unlink(at.generation(1).table("one-acl-hosts"))
+    assert "its pin is gone" in bench.status()["warnings"][0]
+    with pytest.raises(AgentError, match="its pin is gone"):
+        bench.apply(bench.chain(XDP_TX))
+    with pytest.raises(AgentError):
+        bench.run("table get", {"table": "one.acl.hosts", "key": "192.0.2.1"})
+    bench.run("undeploy")
+    assert not bench.run("observe")["exists"]
