@@ -82,6 +82,7 @@ set_up_venv() { # [extra]: .venv with ebpfnf in it, remade only when pyproject.t
 	[[ -r $VENV/.set-up ]] && have=$(<"$VENV/.set-up")
 	# what has the extra also serves those who don't need it
 	if [[ $have != "$wanted [dev]" && ($extra || $have != "$wanted []") ]]; then
+		[[ ! -e $VENV || -w $VENV ]] || CODE=77 fail "'$VENV' is out of date and not yours to write" "run as $(stat -c %U "$VENV"), or remove it"
 		if ! "$VENV/bin/python" -c "import sys; sys.exit(sys.version.split()[0] != '$("$PYTHON" -V | cut -d' ' -f2)')" 2>/dev/null; then
 			step "making $VENV" "$PYTHON" -m venv --clear --system-site-packages "$VENV" || fail "'$VENV' could not be made" "apt-get install python3-venv"
 		fi
