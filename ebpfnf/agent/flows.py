@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from graphlib import TopologicalSorter
 
 from ebpfnf.agent.manifest import Manifest
 from ebpfnf.agent.seen import Generation, Totals
@@ -53,7 +54,11 @@ def position_inputs(manifest: Manifest, counts: Sequence[int]) -> dict[int, int]
     for chain in manifest.chains:
         if int(chain["entry"]) in inputs:
             inputs[int(chain["entry"])] = max(0, entered.get(str(chain["name"]), 0))
-    for index in sorted(inputs):  # links go forward only
+    order: TopologicalSorter[int] = TopologicalSorter({index: () for index in inputs})  # the optimiser may move positions
+    for link in manifest.links:
+        if int(link["target"]) in inputs:
+            order.add(int(link["target"]), int(link["source"]))
+    for index in order.static_order():
         by_outcome = sum(count for (source, _), count in left.items() if source == index)
         straight = max(0, inputs[index] - ended.get(index, 0) - by_outcome)
         for link in manifest.links:

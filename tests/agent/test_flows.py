@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 from ebpfnf.agent import flows
 from ebpfnf.agent.manifest import Manifest
 from ebpfnf.agent.seen import Generation, Observed, Totals
@@ -37,6 +39,18 @@ COUNTS = (105, 7, 30, 20, 2, 9, 5)
 def test_inputs_follow_by_conservation() -> None:
     assert flows.position_inputs(manifest(), COUNTS) == {0: 100, 1: 70, 2: 50, 3: 20, 4: 7}
     assert flows.stage_inputs(manifest(), COUNTS)["lb.nat"] == 57
+
+
+def test_the_optimiser_may_have_moved_positions() -> None:
+    """acl and pick have changed places, but not numbers."""
+    made = manifest()
+    links = [(1, "NEXT", 0), (1, "not_ours", 3), (0, "NEXT", 2), (2, "NEXT", -1), (3, "NEXT", -1), (4, "NEXT", -1)]
+    moved = dataclasses.replace(
+        made,
+        links=tuple({"source": s, "outcome": o, "target": t} for s, o, t in links),
+        chains=({**made.chains[0], "entry": 1}, made.chains[1]),
+    )
+    assert flows.position_inputs(moved, COUNTS) == {1: 100, 3: 20, 0: 80, 2: 50, 4: 7}
 
 
 def test_a_torn_read_gives_nothing_below_zero() -> None:
