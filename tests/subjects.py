@@ -18,7 +18,7 @@ chains:
   back: {on: b, direction: reverse, match: {}, path: [x], then: reflect}
   rest: {on: a, match: {eth.type: [arp, 35020, 33024]}, path: [x], then: pass}
 """
-_TESTBED = """
+TESTBED = """
 testbed:
   a: {addresses: [192.0.2.1/24, "2001:db8::1/64"], neighbours: {192.0.2.9: "02:00:00:00:00:09", "2001:db8::9": "02:00:00:00:00:19"}}
   b:
@@ -121,11 +121,11 @@ SUBJECTS = (
     Subject("monitor", _one("monitor", ', subnets: [198.51.100.0/24, 198.51.100.7/32, "2001:db8::/64", "::/0", 0.0.0.0/0]')),
     Subject(
         "router",
-        "chains: {r: {on: a, match: {}, path: [], then: route}, s: {on: b, match: {}, path: [], then: route}}\n" + _TESTBED,
+        "chains: {r: {on: a, match: {}, path: [], then: route}, s: {on: b, match: {}, path: [], then: route}}\n" + TESTBED,
         frames=_routed,
         unreached=_NO_ROUTE,
     ),
-    Subject("router-inside", _one("router") + _TESTBED, frames=_routed, unreached=_NO_ROUTE),
+    Subject("router-inside", _one("router") + TESTBED, frames=_routed, unreached=_NO_ROUTE),
     Subject("check_ip", _one("alone"), template="{mnf: check_ip}"),
     Subject("ttl_dec", _one("alone"), template="{mnf: ttl_dec}"),
     Subject("application-firewall", _one("application-firewall"), frames=_web),
