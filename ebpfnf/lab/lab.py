@@ -41,9 +41,9 @@ class HostStatus:
 
 def labs() -> tuple[str, ...]:
     """The names of all labs of which anything is left."""
-    found = {name[len(_PREFIX) :].rpartition("-")[0] for name in namespaces.names() if name.startswith(_PREFIX)}
+    found = {lab for name in namespaces.names() for lab, host in [_parts(name)] if host}
     found |= set(os.listdir(STATE)) if STATE.is_dir() else set()
-    return tuple(sorted(found - {""}))
+    return tuple(sorted(found))
 
 
 class Lab:
@@ -96,7 +96,8 @@ class Lab:
             child.wait()
         self._children.clear()
         for name in namespaces.names():
-            if name.startswith(_PREFIX) and name[len(_PREFIX) :].rpartition("-")[0] == self.name:
+            lab, host = _parts(name)
+            if host and lab == self.name:
                 namespaces.remove(name)
         shutil.rmtree(folder, ignore_errors=True)
 
@@ -147,6 +148,13 @@ class Lab:
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         self.down()
+
+
+def _parts(namespace: str) -> tuple[str, str]:
+    """(lab, host) of a namespace's name; no host: it is none of ours."""
+    lab, _, host = namespace.removeprefix(_PREFIX).rpartition("-")
+    ours = namespace.startswith(_PREFIX) and lab and any(host == h.name for topology in TOPOLOGIES.values() for h in topology.hosts)
+    return (lab, host) if ours else ("", "")
 
 
 def _topology(file: Path) -> Topology:

@@ -88,6 +88,17 @@ def test_a_crashed_lab_is_found_and_removed() -> None:
     Lab(name).down()  # nothing left is fine too
 
 
+def test_namespaces_of_others_are_no_labs() -> None:
+    name = f"ebpfnf-other-{os.getpid()}"
+    namespaces.create(name)
+    try:
+        assert "other" not in labs()
+        Lab("other").down()
+        assert name in namespaces.names()
+    finally:
+        namespaces.remove(name)
+
+
 def test_a_reused_pid_is_not_killed() -> None:
     name = f"p{os.getpid()}"
     with subprocess.Popen(["sleep", "60"]) as innocent:

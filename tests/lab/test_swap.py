@@ -30,6 +30,7 @@ def lab():
         finally:
             with lab.enter("dut"):
                 undeploy(NAME)
+            Path(f"/run/ebpfnf/{NAME}.lock").unlink(missing_ok=True)
 
 
 def bundle(mark: int, granularity: str) -> Bundle:

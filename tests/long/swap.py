@@ -64,3 +64,4 @@ def under_load() -> Iterator[Case]:
         finally:
             with lab.enter("dut"):
                 undeploy(name)
+            Path(f"/run/ebpfnf/{name}.lock").unlink(missing_ok=True)
