@@ -94,6 +94,7 @@ class Mnf:
     scratch: Mapping[str, str]  # per-packet working memory -> scalar type or type[n]
     runs_in: str = "xdp"
     where: Where | None = None
+    writes_always: frozenset[str] = frozenset()  # of `writes`: what every packet that goes on has got from here
 
     def reads_in(self, direction: str) -> frozenset[str]:
         """What the body reads when it is passed in this direction."""
@@ -224,6 +225,7 @@ class Deployment:
     granularity: str = "chain"  # mnf | vnf | chain
     file: str = ""
     testbed: Testbed = field(default_factory=Testbed)
+    optimise: bool = True
 
 
 # ---------------------------------------------------------------- the graph
@@ -242,7 +244,10 @@ class Stage:
 
 @dataclass(frozen=True, slots=True)
 class Position:
-    """A stage at its place in one chain. The same stage may stand in several chains."""
+    """A stage at its place in one chain. The same stage may stand in several chains.
+
+    The index is the place in the unoptimised graph, and stays: an optimised graph has fewer positions, in another order.
+    """
 
     index: int
     chain: str
@@ -267,13 +272,22 @@ PASSED = -3
 
 @dataclass(frozen=True, slots=True)
 class Graph:
-    """What the chains expand to. Positions are in topological order, links go forward only."""
+    """What the chains expand to. Positions are in topological order, links go forward only.
+
+    An optimised graph remembers the one that it came from: that says what the deployment means, what is counted and for whom.
+    """
 
     deployment: Deployment
     stages: tuple[Stage, ...]
     positions: tuple[Position, ...]
     links: tuple[Link, ...]
     entries: Mapping[str, int]  # chain -> index of its first position, or EXIT
+    unoptimised: Graph | None = None
+
+    @property
+    def meaning(self) -> Graph:
+        """The graph as the files say it."""
+        return self.unoptimised or self
 
 
 @dataclass(frozen=True, slots=True)
@@ -413,9 +427,10 @@ class Bundle:
     slot: SlotLayout
     const: ConstLayout
     stages: tuple[Mapping[str, Any], ...]  # id, mnf, instance, node, digest of body and manifest, config
-    positions: tuple[Mapping[str, Any], ...]  # index, chain, stage, segment
+    positions: tuple[Mapping[str, Any], ...]  # of the unoptimised graph: index, chain, stage, segment (-1: none), served_by (-1: itself)
     links: tuple[Mapping[str, Any], ...]
     chains: tuple[Mapping[str, Any], ...]  # name, on, direction, path, then, match in text
     authors: Mapping[str, str] = field(default_factory=dict)
+    certificate: Mapping[str, Any] = field(default_factory=dict)  # what the optimiser did, and why it was allowed to
     version: int = 1
     digest: str = ""  # sha256 of everything else

@@ -7,10 +7,11 @@ import hashlib
 from pathlib import Path
 from typing import Any
 
-from ebpfnf import bundle, compile, graph, spec
+from ebpfnf import bundle, compile, graph, optimise, spec
 from ebpfnf.errors import EbpfnfError
 from ebpfnf.generate import generate, segment
 from ebpfnf.model import Bundle, Deployment, Graph, Mnf, Program, Segments, Source
+from ebpfnf.optimise import Certificate
 
 
 def build_file(path: Path, granularity: str = "") -> Bundle:
@@ -21,8 +22,9 @@ def build_file(path: Path, granularity: str = "") -> Bundle:
 def build(deployment: Deployment, granularity: str = "") -> Bundle:
     """The bundle of this deployment: a pure function, but for the compiler's cache."""
     expanded = expand(deployment)
-    segments = segment(expanded, granularity or deployment.granularity)
-    return assemble(expanded, segments)
+    optimised, certificate = shorten(expanded, granularity or deployment.granularity)
+    segments = segment(optimised, granularity or deployment.granularity)
+    return assemble(optimised, segments, certificate)
 
 
 def replace(deployment: Deployment, stage: str, mnf: Mnf) -> Deployment:
@@ -53,19 +55,32 @@ def expand(deployment: Deployment) -> Graph:
     return expanded
 
 
-def assemble(expanded: Graph, segments: Segments) -> Bundle:
+def shorten(expanded: Graph, granularity: str) -> tuple[Graph, Certificate]:
+    """The graph that does the same with less, proved: CertificateError where it is not so."""
+    level = granularity if expanded.deployment.optimise else "off"
+    optimised, certificate = optimise.optimise(expanded, spec.fields(), level)
+    optimise.check(expanded, certificate, optimised, spec.fields())
+    return optimised, certificate
+
+
+def assemble(shortened: Graph, segments: Segments, certificate: Certificate | None = None) -> Bundle:
     """The bundle of a graph in any segmentation."""
-    source = generate(expanded, segments, spec.fields(), _bodies(expanded))
+    source = generate(shortened, segments, spec.fields(), _bodies(shortened))
     programs = compile.compile_source(source)
-    return bundle.sealed(_bundle(expanded, segments, source, programs))
+    return bundle.sealed(_bundle(shortened, segments, source, programs, certificate))
 
 
 def _bodies(expanded: Graph) -> dict[str, str]:
     return {stage.mnf.folder: Path(stage.mnf.folder, "mnf.c").read_text() for stage in expanded.stages}
 
 
-def _bundle(expanded: Graph, segments: Segments, source: Source, programs: tuple[Program, ...]) -> Bundle:
+def _bundle(
+    shortened: Graph, segments: Segments, source: Source, programs: tuple[Program, ...], certificate: Certificate | None
+) -> Bundle:
+    """It tells the unoptimised graph, for that is what the counters mean, and with each position the program that does its work."""
     home = {index: k for k, group in enumerate(segments.groups) for index in group}
+    served = certificate.served_by if certificate else {}
+    expanded = shortened.meaning
     deployment = expanded.deployment
     return Bundle(
         deployment=deployment.name,
@@ -78,7 +93,10 @@ def _bundle(expanded: Graph, segments: Segments, source: Source, programs: tuple
         const=source.const,
         stages=tuple(_stage(s.id, s.instance, s.node, s.mnf, s.config) for s in expanded.stages),
         positions=tuple(
-            {"index": p.index, "chain": p.chain, "stage": p.stage, "segment": home[p.index], "vnf_index": p.vnf_index}
+            {
+                "index": p.index, "chain": p.chain, "stage": p.stage, "vnf_index": p.vnf_index,
+                "segment": home.get(p.index, -1), "served_by": served.get(p.index, -1),
+            }
             for p in expanded.positions
         ),
         links=tuple({"source": k.source, "outcome": k.outcome, "target": k.target, "default": k.default} for k in expanded.links),
@@ -90,6 +108,7 @@ def _bundle(expanded: Graph, segments: Segments, source: Source, programs: tuple
             for c in deployment.chains
         ),
         authors={name: f"{Path(path).parent.name}/{Path(path).name}" for name, path in source.authors.items()},
+        certificate=certificate.as_json() if certificate else {},
     )  # fmt: skip
 
 

@@ -45,7 +45,11 @@ class Counters:
 
 
 def allocate(graph: Graph) -> Counters:
-    """Counters in a fixed order: ports, chains, positions. Counter 0 is the fault of a packet from no port of ours."""
+    """Counters in a fixed order: ports, chains, positions. Counter 0 is the fault of a packet from no port of ours.
+
+    A position that the optimiser took out has its counters too, and they stay zero, as they would have.
+    """
+    graph = graph.meaning
     counters = Counters()
     counters.add("port.unknown", "fault", "the packet came from no port of the deployment")
     for port in graph.deployment.ports:

@@ -26,7 +26,7 @@ def generate(graph: Graph, segments: Segments, fields: Fields, bodies: Mapping[s
     chains = classifier(graph, fields)
     tables = [(stage, made(stage, fields)) for stage in graph.stages]
     configurations, const = layout.configurations(graph.stages)
-    words = layout.record_words(fields, graph.stages)
+    words = layout.record_words(fields, graph.meaning.stages)
     scratch = max((-(-layout.struct_size(layout.scratch_members(s)) // 8) for s in graph.stages if s.mnf.scratch), default=1)
     slot = layout.slot_layout(words, len(counters.all), scratch)
     framework = _maps(graph, segments, slot, const)
@@ -45,7 +45,7 @@ def generate(graph: Graph, segments: Segments, fields: Fields, bodies: Mapping[s
             scratch_words=CInt(scratch),
             slot_size=CInt(slot.size),
             metadata=[_member(m) for m in layout.metadata_members(fields)],
-            own_metadata=[(CIdent(name), [_member(m) for m in members]) for name, members in layout.own_metadata(graph.stages)],
+            own_metadata=[(CIdent(name), [_member(m) for m in members]) for name, members in layout.own_metadata(graph.meaning.stages)],
             classifier=chains.views(ids)[0],
             stages=[
                 _stage(stage, own, place, ids, includes[stage.mnf.folder])

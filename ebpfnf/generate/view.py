@@ -38,7 +38,8 @@ def chain_numbers(graph: Graph) -> dict[str, int]:
 
 
 def reads_l4(graph: Graph, chain: Chain) -> bool:
-    """Whether anything on the chain's path reads what a fragment does not have."""
+    """Whether anything on the chain's path reads what a fragment does not have, by what the files say, not by what is left of it."""
+    graph = graph.meaning
     stages = {stage.id: stage for stage in graph.stages}
     return any(
         name.startswith(("l4.", "tcp.", "pl."))
@@ -88,7 +89,8 @@ def segment_views(graph: Graph, counters: Counters, segments: Segments) -> list[
     stages = {stage.id: stage for stage in graph.stages}
     faults = {port.name: port.on_fault == "pass" for port in graph.deployment.ports}
     home = {index: k for k, group in enumerate(segments.groups) for index in group}
-    jumps = [(home[link.source], link.target, graph.positions[link.source].chain) for link in graph.links]
+    at = {position.index: position for position in graph.positions}
+    jumps = [(home[link.source], link.target, at[link.source].chain) for link in graph.links]
     jumps += [(0, entry, name) for name, entry in graph.entries.items()]
 
     views = []
@@ -102,18 +104,17 @@ def segment_views(graph: Graph, counters: Counters, segments: Segments) -> list[
                 "name": CIdent(f"seg_{number}"),
                 "entries": [CInt(index) for index in entries],
                 "positions": [
-                    _position(
-                        graph, counters, segments, graph.positions[i], stages[graph.positions[i].stage], chains[graph.positions[i].chain]
-                    )
-                    | {"fault_passes": faults[chains[graph.positions[i].chain].on]}
-                    for i in sorted(group)
+                    _position(graph, counters, segments, position, stages[position.stage], chains[position.chain])
+                    | {"fault_passes": faults[chains[position.chain].on]}
+                    for position in graph.positions  # in their order, so that jumps go forward
+                    if position.index in group
                 ],
                 "hops": [
                     {
                         "position": CInt(index),
                         "segment": CInt(home[index]),
-                        "missed": CInt(counters.by_chain[graph.positions[index].chain, "missed"]),
-                        "fault_passes": faults[chains[graph.positions[index].chain].on],
+                        "missed": CInt(counters.by_chain[at[index].chain, "missed"]),
+                        "fault_passes": faults[chains[at[index].chain].on],
                     }
                     for index in hops
                 ],

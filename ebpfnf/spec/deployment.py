@@ -37,7 +37,8 @@ def read(path: Path, problems: Problems) -> Deployment | None:
     testbed = read_testbed(file.testbed, node, known["ports"], problems)
     if problems.count() > before:
         return None
-    return Deployment(file.deployment, ports, tuple(instances.values()), chains, expect, file.granularity, str(path), testbed)
+    every = tuple(instances.values())
+    return Deployment(file.deployment, ports, every, chains, expect, file.granularity, str(path), testbed, file.optimise)
 
 
 def _known(kind: str, name: str, known: Iterable[str], node: Node, problems: Problems) -> None:

@@ -128,6 +128,7 @@ class ChainFile(Shape):
     chains: dict[Kebab, ChainShape] = {}
     expect: list[ExpectShape] = []
     granularity: Literal["mnf", "vnf", "chain"] = "chain"
+    optimise: bool = True
     testbed: dict[Kebab, TestbedShape] = {}
 
 
@@ -194,6 +195,7 @@ class MnfFile(Shape):
     reads: list[str] = []
     reads_when: ReadsWhenShape = ReadsWhenShape()
     writes: list[str] = []
+    writes_always: list[str] = []
     verdicts: Annotated[list[Literal["NEXT", "DROP", "PASS", "TX", "REDIRECT"]], Field(min_length=1)]
     outcomes: dict[Snake, OutcomeShape] = {}
     params: dict[Snake, ParamShape] = {}

@@ -59,6 +59,7 @@ def read(folder: Path, problems: Problems) -> Mnf | None:
         scratch=scratch,
         runs_in=file.runs_in,
         where=node.where,
+        writes_always=frozenset(file.writes_always),
     )
 
 
@@ -127,6 +128,10 @@ def _check_fields(mnf: str, own: Iterable[str], node: Node, problems: Problems) 
                 problems.add(f"{name} can't be written", item.where, "writable: " + ", ".join(n for n, f in header.items() if f.write))
             elif path == ("writes",) and name.startswith("m.") and name[2:] in metadata and metadata[name[2:]].by_parse:
                 problems.add(f"{name} can't be written", item.where, "the parser alone writes it")
+    written = [item.plain() for item in found.value] if (found := node.get("writes")) else []
+    for item in found.value if (found := node.get("writes_always")) else ():
+        if item.plain() not in written:
+            problems.add(f"{quote(item.plain())} is always written", item.where, "then 'writes:' names it too")
 
 
 def _check_verdicts(file: MnfFile, node: Node, problems: Problems) -> None:
