@@ -26,12 +26,17 @@ from ebpfnf.model import Bundle, Counter, Table
 _EXIT = struct.Struct("=IIIIQ")
 _LOOPBACK = (1, 1500)  # stands behind a port where no interface is given
 _SIOCGIFMTU = 0x8921
+MAX_FRAME = os.sysconf("SC_PAGESIZE") - 1024  # one page, less the headroom of 256 bytes and at most 768 bytes of skb_shared_info
 
 
 class TooShort(AgentError):
-    """The kernel's test run refuses frames below 14 bytes, so what a program would do with one can't be seen this way.
+    """The kernel runs no frame below 14 bytes. None gets to a program of a port either: raw sockets, taps and Ethernet carry none."""
 
-    A driver does hand such frames to XDP; the tests of the data plane send them over a veth pair.
+
+class TooLong(AgentError):
+    """A test run cuts such a frame in pieces, of which the program would see the first only: no verdict on it would be right.
+
+    A driver with a program that takes no pieces (XDP frags) has no frames of that length.
     """
 
 
@@ -86,8 +91,11 @@ class PrivateCopy:
     def run(self, frame: bytes, port: str, now_ns: int) -> Outcome:
         """Let the deployment handle `frame` as received by `port` at the time `now_ns`.
 
-        TooShort for fewer than 14 bytes; AgentError where the kernel won't run it, or the program ended without saying where.
+        TooShort for fewer than 14 bytes, TooLong for more than MAX_FRAME; AgentError where the kernel won't run it, or the
+        program ended without saying where.
         """
+        if len(frame) > MAX_FRAME:
+            raise TooLong(f"a frame of {len(frame)} bytes: the kernel runs none above {MAX_FRAME} in one piece")
         slot, meta = self.bundle.slot, self._meta
         struct.pack_into("=I", self._ingress, self._cpu * INGRESS_SLOT, self._number(port))
         struct.pack_into("=Q", meta, self._slot + slot.clock, now_ns)
