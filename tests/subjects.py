@@ -78,7 +78,7 @@ def _web(r: random.Random) -> Frames:
     requests += ["DELETE /x HTTP/1.1\r\n\r\n", "OPTIONS * HTTP/1.1\r\n\r\n", "GET /" + "a" * 700, "x" * 300, "", "GETT / HTTP/1.1\r\n\r\n"]
     return Frames(
         r,
-        v4=("192.0.2.9", "203.0.113.5", *("198.51.100.7",) * 3, "10.1.0.11", "10.1.0.12"),
+        v4=("192.0.2.9", "192.0.2.9", "203.0.113.5", "127.0.0.1", *("198.51.100.7",) * 3, "10.1.0.11", "10.1.0.12"),
         v6=("2001:db8:ffff::9", "2001:db8:bad::5", *("2001:db8::7",) * 3, "2001:db8:1::11", "2001:db8:1::12"),
         ports=(80, 80, 80, 8080, 8080, 4000, 4001),
         payloads=[text.encode() for text in requests],
@@ -134,5 +134,5 @@ SUBJECTS = (
     Subject("load-balancer-without", _one("load-balancer", _NO_LB), frames=_web, unreached=_NO_SESSIONS),
     Subject("classifier", _CLASSIFIER, ", otherwise: {out: b}"),
     Subject("classifier-drop", "chains: {none: {on: b, match: {ip.proto: esp}, path: [], then: pass}}\n", ", otherwise: drop"),
-    Subject("dc-edge", "", frames=_web, unreached=_NO_ROUTE | {"no_backend", "sessions_full"}),
+    Subject("dc-edge", "", frames=_web, unreached=_NO_ROUTE | {"no_backend", "no_family", "sessions_full"}),
 )

@@ -1,0 +1,1 @@
+"""Questions to a deployment that is not live: cases, expectations, replay."""
