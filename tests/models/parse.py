@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 HAVE_ETH, HAVE_VLAN, HAVE_IP, HAVE_L4, HAVE_TCP, HAVE_UDP, HAVE_ICMP, HAVE_ND, HAVE_FRAG = (1 << bit for bit in range(9))
 ICMP, TCP, UDP, FRAGMENT, ESP, AH, ICMPV6, NONE = 1, 6, 17, 44, 50, 51, 58, 59
 CONTROL = 0x88B5
+MAPPED = b"\0" * 10 + b"\xff\xff"  # before an IPv4 address: never on the wire (RFC 4291, 2.5.5.2)
 TAGS = (0x8100, 0x88A8)
 EXTENSIONS = (0, 43, 60, AH, FRAGMENT)
 MOST_EXTENSIONS = 6
@@ -75,6 +76,8 @@ def _ipv6(frame: bytes, base: Parsed) -> Parsed:
     _need(frame, at + 40, len(frame))
     end = at + 40 + _be16(frame, at + 4)
     if frame[at] >> 4 != 6 or end > len(frame):
+        raise Unparsable("malformed")
+    if MAPPED in (frame[at + 8 : at + 20], frame[at + 24 : at + 36]):
         raise Unparsable("malformed")
     base = replace(base, have=base.have | HAVE_IP, ip_version=6)
     proto, at, seen = frame[at + 6], at + 40, 0

@@ -74,6 +74,9 @@ inline_always enum parsed parse_ipv6(struct pkt *pkt, u64 at, struct payload *pa
 	m->l3 = at;
 	__builtin_memcpy(&pkt->flow.saddr, ip->src, 16);
 	__builtin_memcpy(&pkt->flow.daddr, ip->dst, 16);
+	/* On the wire such an address is never right (RFC 4291, 2.5.5.2), and here it would pass for IPv4. */
+	if (ip_is_v4(&pkt->flow.saddr) || ip_is_v4(&pkt->flow.daddr))
+		return PARSED_MALFORMED;
 	next = ip->next;
 	at += sizeof(*ip);
 
