@@ -12,14 +12,24 @@ from ebpfnf.optimise.unordered import group_unordered
 
 __all__ = ["PASSES", "Certificate", "Step", "check", "digest", "optimise"]
 
-PASSES = (consolidate, drop_dead, end_early, group_unordered)
+PASSES = (consolidate, drop_dead, end_early)
 
 
 def optimise(graph: Graph, fields: Fields, level: str = "chain") -> tuple[Graph, Certificate]:
-    """The graph after all passes, and the certificate that `check` asks for. `level`: the granularity, or `off` for none of it."""
-    before, steps, refused = digest(graph), list[Step](), list[Step]()
-    for each in PASSES if level != "off" else ():
-        graph, done, left = each(graph, fields, level)
-        steps += done
-        refused += left
-    return graph, Certificate(before, digest(graph), tuple(steps), tuple(refused))
+    """The graph after all passes, and the certificate that `check` asks for. `level`: the granularity, or `off` for none of it.
+
+    What one pass takes away may let another go on, so they are run until none finds anything; what they refuse is what is left then.
+    """
+    before, steps = digest(graph), list[Step]()
+    if level == "off":
+        return graph, Certificate(before, before)
+    while True:
+        found, refused = list[Step](), list[Step]()
+        for each in PASSES:
+            graph, done, left = each(graph, fields, level)
+            found += done
+            refused += left
+        if not found:
+            groups = group_unordered(graph, fields)
+            return graph, Certificate(before, digest(graph), (*steps, *groups), tuple(refused))
+        steps += found

@@ -80,8 +80,8 @@ class _Replay:
         ends = set(self._onward(second))
         if len(ends) != 1 or second in self.entries.values():
             return f"{self.name(second)} has not one way in and one way out"
-        if clash := _clash(self._uses(first), self._uses(second)):
-            return f"both use '{clash}'"
+        if clash := self._clash(first, second):
+            return clash
         (end,) = ends
         for jump, target in list(self.jumps.items()):
             if target >= EXIT and jump[0] == first:
@@ -133,8 +133,8 @@ class _Replay:
                 return f"{self.name(second)} does not follow straight on {self.name(first)}"
         for k, one in enumerate(members):
             for other in members[k + 1 :]:
-                if clash := _clash(self._uses(one), self._uses(other)):
-                    return f"{self.name(one)} and {self.name(other)} both use '{clash}'"
+                if clash := self._clash(one, other):
+                    return clash
         return ""
 
     def _remove(self, index: int) -> str:
@@ -203,6 +203,21 @@ class _Replay:
         targets = {target for (source, _), target in self.jumps.items() if source == index}
         return _uses(stage, stage.mnf, direction, passes=PASSED in targets, drops=DROPPED in targets)
 
+    def _clash(self, one: int, other: int) -> str:
+        """Over what the two can't agree, in words."""
+        clash = _clash(self._uses(one), self._uses(other))
+        if not clash:
+            return ""
+        mnfs = [self.stages[self.stage_of[index]].mnf for index in (one, other)]
+        where = ""
+        if clash == "wire":
+            where = " of the packet, which holds " + ", ".join(sorted({f for mnf in mnfs for f in mnf.writes if not f.startswith("m.")}))
+        elif clash == "life":
+            left = [f"{self.stage_of[i]}.{t.name}" for i, mnf in zip((one, other), mnfs, strict=True) for t in mnf.tables]
+            left += [f"{self.stage_of[i]}.{x}" for i, mnf in zip((one, other), mnfs, strict=True) for x in (*mnf.outcomes, *mnf.reasons)]
+            where = " of the packet, on which " + ", ".join(left or ["both"]) + " depend"
+        return f"{self.name(one)} and {self.name(other)} both use '{clash}'{where}"
+
     def shape(self) -> object:
         """The graph as it is now, to be compared."""
         return _plain(
@@ -255,8 +270,8 @@ def _parts(field: str) -> tuple[str, ...]:
 
 
 def _clash(one: Uses, other: Uses) -> str:
-    """The first resource over which two can't agree."""
-    for name in sorted(set(one) & set(other)):
+    """A resource over which two can't agree, a field or a table sooner than what these stand for."""
+    for name in sorted(set(one) & set(other), key=lambda name: (name in ("life", "wire"), name)):
         a, b = one[name], other[name]
         if name == "wire" and not (a | b) & READ:
             continue  # different bytes may be written in any order; the same ones clash by their own names

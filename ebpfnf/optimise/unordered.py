@@ -8,8 +8,8 @@ from ebpfnf.optimise.effects import conflict
 from ebpfnf.optimise.legality import Law
 
 
-def group_unordered(graph: Graph, fields: Fields, granularity: str) -> tuple[Graph, tuple[Step, ...], tuple[Step, ...]]:
-    """The graph as it is, and its groups: straight runs, as long as all members commute with each other."""
+def group_unordered(graph: Graph, fields: Fields) -> tuple[Step, ...]:
+    """Its groups: straight runs, as long as all members commute with each other."""
     law = Law(graph, fields)
     groups: list[list[int]] = []
     grouped: set[int] = set()
@@ -24,7 +24,7 @@ def group_unordered(graph: Graph, fields: Fields, granularity: str) -> tuple[Gra
         grouped |= set(group)
         if len(group) > 1:
             groups.append(group)
-    return graph, tuple(Step("unordered", tuple(group), "each commutes with each") for group in groups), ()
+    return tuple(Step("unordered", tuple(group), "each commutes with each") for group in groups)
 
 
 def _straight(law: Law, index: int) -> int | None:
