@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from ebpfnf.cli import text
-from ebpfnf.cli.common import GranularityOption, OutputOption, granularity
+from ebpfnf.cli.common import ChainFile, GranularityOption, OutputOption, granularity
 from ebpfnf.cli.text import Output
 
 FAILED = 3
@@ -64,4 +64,25 @@ def _cases(folder: Path, wanted: str, output: Output) -> None:
         raise typer.Exit(FAILED)
 
 
-COMMANDS = (test,)
+def replay(
+    file: ChainFile,
+    capture: Annotated[Path, typer.Argument(metavar="IN.PCAP|PCAPNG", help="The capture.", show_default=False)],
+    on: Annotated[str, typer.Option("--on", metavar="PORT", help="The port that all frames come by.", show_default=False)] = "",
+    out: Annotated[Path | None, typer.Option("--out", metavar="OUT.PCAPNG", help="Where what leaves by a port is written.")] = None,
+    granularity_: GranularityOption = "",
+    output: OutputOption = Output.text,
+) -> None:
+    """Send each frame of a capture through the real programs, in order, and say what becomes of it."""
+    from ebpfnf.analyse import replay as engine
+
+    with engine.replay_file(file, capture, on=on, out=out, granularity=granularity(granularity_)) as run:
+        if output is Output.json:
+            text.json_rows("frames", (engine.row_json(row) for row in run), lambda: engine.summary_json(run.summary))
+            return
+        for row in run:
+            way = f"{row.on} -> {row.port}" if row.port else row.on
+            text.line(f"{row.number:>7}  {row.time / 1e9:.6f}  {row.verdict:<8}  {row.reason:<32}  {way:<14}  {row.by}")
+        text.line(", ".join([f"{run.summary.frames} frames", *(f"{n} {verdict}" for verdict, n in sorted(run.summary.verdicts.items()))]))
+
+
+COMMANDS = (test, replay)

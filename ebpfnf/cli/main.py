@@ -64,6 +64,8 @@ def main() -> None:
     except EbpfnfError as problem:
         text.error(problem, text.Output.json if _wants_json(sys.argv) else text.Output.text)
         sys.exit(problem.exit_code)
+    except text.Told as problem:
+        sys.exit(problem.exit_code)
     except BrokenPipeError:  # whoever read our output has seen enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(0)

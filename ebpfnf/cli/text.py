@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any
@@ -44,6 +44,28 @@ def as_json(value: Any) -> None:
     """The result for a program."""
     json.dump(value, sys.stdout, indent=2, ensure_ascii=False)
     print()
+
+
+def json_rows(name: str, rows: Iterable[Any], summary: Callable[[], Mapping[str, Any]]) -> None:
+    """{name: [rows], "summary": ...}, each row printed when it comes: a long list needs no memory, and what came before an error is there."""
+    print(f'{{"{name}": [', end="")
+    separator = "\n"
+    try:
+        for row in rows:
+            print(separator + json.dumps(row, ensure_ascii=False), end="")
+            separator = ",\n"
+    except EbpfnfError as problem:
+        print('\n], "errors": ' + json.dumps([_described(problem)], ensure_ascii=False) + "}")
+        raise Told(problem) from problem
+    print('\n], "summary": ' + json.dumps(summary(), ensure_ascii=False) + "}")
+
+
+class Told(Exception):
+    """An error that is already printed; only its exit code is left to give."""
+
+    def __init__(self, problem: EbpfnfError) -> None:
+        super().__init__(str(problem))
+        self.exit_code = problem.exit_code
 
 
 def table(title: str, columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
