@@ -47,7 +47,7 @@ def as_json(value: Any) -> None:
 
 
 def json_rows(name: str, rows: Iterable[Any], summary: Callable[[], Mapping[str, Any]]) -> None:
-    """{name: [rows], "summary": ...}, each row printed when it comes: a long list needs no memory, and what came before an error is there."""
+    """{name: [rows], "summary": ...}, each row printed as it comes: no list in memory, and what came before an error is there."""
     print(f'{{"{name}": [', end="")
     separator = "\n"
     try:
