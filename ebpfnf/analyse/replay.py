@@ -61,20 +61,20 @@ class Replay:
         self._copy = copy
         self._frames = frames
         self._out = out
+        self._now = 0
         ports = copy.bundle.ports
         self._default = on or ports[0].name
         self._by_interface = {} if on else _by_interface(ports)
         self._index = {port.name: index for index, port in enumerate(ports)}
-        self._stages = [str(position["stage"]) for position in copy.bundle.positions]
+        self._stages = {position["index"]: str(position["stage"]) for position in copy.bundle.positions}
 
     def __iter__(self) -> Iterator[Row]:
-        now = 0
-        for number, frame in enumerate(self._frames, 1):
-            if frame.time < now:
-                self.summary.steps_back += 1
-            now = max(now, frame.time)
-            row = self._row(number, frame, now)
+        for frame in self._frames:
             self.summary.frames += 1
+            if frame.time < self._now:
+                self.summary.steps_back += 1
+            self._now = max(self._now, frame.time)
+            row = self._row(self.summary.frames, frame)
             self.summary.verdicts[row.verdict] += 1
             if row.reason:
                 self.summary.reasons[row.reason] += 1
@@ -82,12 +82,12 @@ class Replay:
                 self._out.write(self._index[row.port], frame.time, row.data)
             yield row
 
-    def _row(self, number: int, frame: Frame, now: int) -> Row:
+    def _row(self, number: int, frame: Frame) -> Row:
         on = self._by_interface.get(frame.interface, self._default)
         skipped = _not_run(frame)
         if skipped:
             return Row(number, frame.time, skipped, "", on, "", "", b"")
-        outcome = self._copy.run(frame.data, on, now)
+        outcome = self._copy.run(frame.data, on, self._now)
         verdict = _VERDICTS[outcome.action]
         dropped = verdict == "DROP"
         return Row(
