@@ -18,6 +18,7 @@ SITES = {
     "bcc": {"compile/bcc.py"},
     "libvirt": {"vm/"},
     "fabric": {"fleet/transport.py"},
+    "paramiko": {"fleet/transport.py"},  # fabric's own base
     "pyroute2": {"agent/netlink.py", "lab/"},
 }
 

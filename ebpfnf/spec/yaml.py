@@ -105,8 +105,8 @@ class Node:
         return self.at(*path)
 
 
-def load(path: Path, problems: Problems) -> Node | None:
-    """The tree of a file, or None with the reason in `problems`."""
+def load(path: Path, problems: Problems, *, sparse: bool = False) -> Node | None:
+    """The tree of a file, or None with the reason in `problems`. `sparse`: a value that is missing is an empty mapping."""
     name = str(path)
     problems.reading(name)
     try:
@@ -125,7 +125,7 @@ def load(path: Path, problems: Problems) -> Node | None:
     if not regular:
         problems.add("not a regular file", Where(name))
         return None
-    return parse(data, name, problems)
+    return parse(data, name, problems, sparse=sparse)
 
 
 def _read_all(descriptor: int) -> bytes:
@@ -134,7 +134,7 @@ def _read_all(descriptor: int) -> bytes:
         return file.read(MAX_BYTES + 1)
 
 
-def parse(data: bytes, name: str, problems: Problems) -> Node | None:
+def parse(data: bytes, name: str, problems: Problems, *, sparse: bool = False) -> Node | None:
     """The tree of a file's bytes, or None with the reasons in `problems`."""
     problems.reading(name)
     if len(data) > MAX_BYTES:
@@ -155,7 +155,7 @@ def parse(data: bytes, name: str, problems: Problems) -> Node | None:
         problems.add(f"invisible character U+{ord(hidden[0][0]):04X}", Where(name, line, column), "remove it")
         return None
     before = problems.count()
-    tree = _Builder(name, problems).run(text)
+    tree = _Builder(name, problems, sparse).run(text)
     return tree if problems.count() == before else None
 
 
@@ -179,8 +179,8 @@ class _Open:
 class _Builder:
     """Makes nodes of ruamel's events without recursion."""
 
-    def __init__(self, name: str, problems: Problems) -> None:
-        self.name, self.problems = name, problems
+    def __init__(self, name: str, problems: Problems, sparse: bool) -> None:
+        self.name, self.problems, self.sparse = name, problems, sparse
         self.open: list[_Open] = []
         self.root: Node | None = None
         self.nodes = 0
@@ -265,6 +265,9 @@ class _Builder:
         if self.as_key(text, where, quoted):
             return
         value: str | int | bool = text
+        if self.sparse and not text and not quoted:
+            self.put(Node({}, where))
+            return
         if not quoted:
             try:
                 value = scalars.plain(text)
