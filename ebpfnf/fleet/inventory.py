@@ -45,7 +45,7 @@ class Target:
     port: int = 0
     key: str = ""  # file of the private key; empty: the agent's, and the usual files
     known_hosts: str = ""  # file; empty: the usual ones
-    jump: str = ""  # a host of the inventory through which this one is reached
+    jump: Target | None = None  # the host through which this one is reached
     netns: str = ""  # network namespace of this machine from which it is reached
     sudo: bool = False
     ports: Mapping[str, str] = field(default_factory=dict)
@@ -140,9 +140,11 @@ def _read(path: Path, problems: Problems) -> Inventory | None:
     if problems.count():
         return None
     groups = {name: tuple(dict.fromkeys(_members(file, name))) for name in file.groups}
-    hosts = {name: _target(file, name, node.key_at("hosts", name), path) for name in file.hosts}
-    _check_jumps(hosts, node, problems)
-    return Inventory(str(path), hosts, groups)
+    said = {name: _settings(file, name, path) for name in file.hosts}
+    _check_jumps(said, node, problems)
+    if problems.count():
+        return None
+    return Inventory(str(path), {name: _target(name, said, node) for name in said}, groups)
 
 
 def _tree(path: Path, problems: Problems) -> Node | None:
@@ -173,16 +175,16 @@ def _circular(file: InventoryShape, name: str, above: tuple[str, ...]) -> bool:
     return name in above or any(_circular(file, each, (*above, name)) for each in inside)
 
 
-def _check_jumps(hosts: Mapping[str, Target], node: Node, problems: Problems) -> None:
-    for name, target in hosts.items():
-        seen, at = {name}, target
-        while at.jump:
-            if at.jump not in hosts or at.jump in seen:
-                words = f"no host {quote(at.jump)} to jump over" if at.jump not in hosts else f"{quote(name)} is reached over itself"
+def _check_jumps(said: Mapping[str, Mapping[str, Any]], node: Node, problems: Problems) -> None:
+    for name in said:
+        seen, at = {name}, said[name].get("jump")
+        while at:
+            if at not in said or at in seen:
+                words = f"no host {quote(at)} to jump over" if at not in said else f"{quote(name)} is reached over itself"
                 problems.add(words, node.key_at("hosts", name), "jump names another host of this file")
                 break
-            seen.add(at.jump)
-            at = hosts[at.jump]
+            seen.add(at)
+            at = said[at].get("jump")
 
 
 def _members(file: InventoryShape, name: str) -> Iterator[str]:
@@ -203,8 +205,8 @@ def _inside(file: InventoryShape, name: str, group: str) -> bool:
     return any(inner == name or _inside(file, name, inner) for inner in file.groups[group].groups)
 
 
-def _target(file: InventoryShape, name: str, where: Where, path: Path) -> Target:
-    settings: dict[str, Any] = {}
+def _settings(file: InventoryShape, name: str, path: Path) -> Mapping[str, Any]:
+    settings: dict[str, Any] = {"address": name}
     ports: dict[str, str] = {}
     for said in (file.vars, *_around(file, name), file.hosts[name]):
         settings |= {key: value for key, value in said.model_dump(exclude={"ports"}).items() if value is not None}
@@ -212,4 +214,10 @@ def _target(file: InventoryShape, name: str, where: Where, path: Path) -> Target
     for key in _PATHS:
         if key in settings:
             settings[key] = str(path.parent / Path(settings[key]).expanduser())
-    return Target(name, settings.pop("address", name), **settings, ports=ports, where=where)
+    return {**settings, "ports": ports}
+
+
+def _target(name: str, said: Mapping[str, Mapping[str, Any]], node: Node) -> Target:
+    own = dict(said[name])
+    jump = own.pop("jump", None)
+    return Target(name, **own, jump=_target(jump, said, node) if jump else None, where=node.key_at("hosts", name))

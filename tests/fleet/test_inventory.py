@@ -55,7 +55,7 @@ def test_nearer_wins(tmp_path: Path) -> None:
     found = read(tmp_path, OWN)
     one, two, core = found.select()
     assert (one.user, one.port, one.sudo, one.ports) == ("ops", 2222, True, {"wan": "enp1s0", "lan": "eth8"})
-    assert (two.user, two.jump, two.address, two.known_hosts) == ("root", "edge-1", "2001:db8::12", str(tmp_path / "known"))
+    assert (two.user, two.jump, two.address, two.known_hosts) == ("root", one, "2001:db8::12", str(tmp_path / "known"))
     assert (core.address, core.sudo, core.ports) == ("core-1", False, {})
     assert [host.name for host in found.select("edge")] == ["edge-1", "edge-2"]
     assert [host.name for host in found.select("site")] == ["core-1", "edge-1", "edge-2"]
