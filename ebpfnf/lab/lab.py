@@ -6,21 +6,19 @@ Nothing else says what there is, so that whoever comes after a crash finds and r
 from __future__ import annotations
 
 import os
-import select
 import shutil
-import signal
 import socket
 import subprocess
 import sys
 from collections.abc import Sequence
-from contextlib import AbstractContextManager, suppress
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import Any
 
 from ebpfnf.errors import AgentError, PrivilegeError
-from ebpfnf.lab import namespaces
+from ebpfnf.lab import namespaces, processes
 from ebpfnf.lab.topology import DEMO, TOPOLOGIES, Host, Topology
 from ebpfnf.names import KEBAB_WANTED, is_kebab
 
@@ -91,7 +89,7 @@ class Lab:
         """Removes whatever is left of the lab; nothing is fine too."""
         folder = STATE / self.name
         for file in folder.glob("*.pid"):
-            _kill(file)
+            processes.kill(file)
         for child in self._children:
             child.wait()
         self._children.clear()
@@ -119,7 +117,7 @@ class Lab:
                 self.namespace(host.name),
                 self.namespace(host.name) in there,
                 tuple(address for port in host.ports for address in port.addresses),
-                _alive(STATE / self.name / f"{host.name}.pid"),
+                processes.alive(STATE / self.name / f"{host.name}.pid"),
             )
             for host in self.topology.hosts
         )
@@ -140,7 +138,7 @@ class Lab:
                 start_new_session=True,
             )
         self._children.append(child)
-        (STATE / self.name / f"{host.name}.pid").write_text(f"{child.pid} {_started(child.pid)}\n")
+        processes.remember(STATE / self.name / f"{host.name}.pid", child.pid)
 
     def __enter__(self) -> Lab:
         self.up()
@@ -159,32 +157,3 @@ def _parts(namespace: str) -> tuple[str, str]:
 
 def _topology(file: Path) -> Topology:
     return TOPOLOGIES.get(file.read_text() if file.exists() else "", DEMO)
-
-
-def _started(pid: int) -> str:
-    """When the process started: with it, a pid names one process for good."""
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[19]
-    except OSError:
-        return ""
-
-
-def _alive(file: Path) -> int:
-    """The pid in that file, if it still is that process, else 0."""
-    try:
-        pid, started = file.read_text().split()
-    except (OSError, ValueError):
-        return 0
-    return int(pid) if pid.isdigit() and _started(int(pid)) == started else 0
-
-
-def _kill(file: Path) -> None:
-    pid = _alive(file)
-    with suppress(ProcessLookupError):
-        if pid:
-            handle = os.pidfd_open(pid)
-            try:
-                signal.pidfd_send_signal(handle, signal.SIGKILL)
-                select.select([handle], [], [], 5)
-            finally:
-                os.close(handle)
