@@ -42,7 +42,7 @@ def compare(subject: Subject, folder: Path, seed: int, count: int, granularities
         for number, (frame, port, now) in enumerate(_traffic(subject, deployment, rng, count)):
             expected = model.run(frame, port, now)
             for name, copy in copies.items():
-                wrong = _wrong(expected, copy.run(frame, port, now), deployment, places)
+                wrong = _wrong(expected, copy.run(frame, port, now), deployment, {} if _changed(copy.bundle) else places)
                 if wrong:
                     raise Difference(f"{subject.name}, seed {seed}, {name}, packet {number} on {port} at {now}: {wrong}\n{frame.hex()}")
                 checks += 1
@@ -54,6 +54,11 @@ def compare(subject: Subject, folder: Path, seed: int, count: int, granularities
             if wrong:
                 raise Difference(f"{subject.name}, seed {seed}, {name}, at the end: {wrong}")
     return checks
+
+
+def _changed(bundle: Bundle) -> bool:
+    """Whether the optimiser took out or moved writers of metadata: then the record at the end means nothing."""
+    return any(step["kind"] != "unordered" for step in bundle.certificate["steps"])
 
 
 def _unreached(subject: Subject, model: Interpreter, bundle: Bundle) -> str:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from tests.long import differential, lab, swap
+from tests.long import differential, lab, optimise, swap
 from tests.long.campaign import Campaign
 
 CAMPAIGNS: tuple[Campaign, ...] = (
     Campaign("lab-crash", "a lab killed at any moment of being built is removed whole", lab.crashes, root=True),
     Campaign("swap", "swaps under load lose and mix no packet; a check is a packet", swap.under_load, root=True),
     Campaign("deployments", "programs of random deployments do what the model does", differential.deployments, root=True),
+    Campaign("optimise", "random graphs do the same optimised, as written and in the model", optimise.graphs, root=True),
 )

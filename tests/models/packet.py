@@ -141,9 +141,9 @@ class Packet:
 
     def set(self, name: str, value: Any) -> None:
         """Write a field; without effect where it isn't there, or on an address of the other IP version. `finish` mends checksums."""
-        place, p = self._place(name), self.parsed
-        if name == "ip.dscp":
-            place = (p.l3, 2) if p.have & HAVE_IP else None
+        p = self.parsed
+        place = self._place(name) if name != "ip.dscp" else (p.l3, 2) if p.have & HAVE_IP else None
+        if name == "ip.dscp" and place:
             value = int.from_bytes(self.data[p.l3 : p.l3 + 2], "big") & (0xFF03 if self.v4 else 0xF03F) | value << (2 if self.v4 else 6)
         if place is None or (name in ("ip.src", "ip.dst") and (value[:12] == bytes(10) + b"\xff\xff") != self.v4):
             return

@@ -1,0 +1,13 @@
+"""hops: see tests/optimise/mnfs."""
+
+from __future__ import annotations
+
+from tests.models.base import NEXT, Verdict
+
+
+class Model:
+    """The model of hops."""
+
+    def run(self, packet, state, cfg, m) -> Verdict:  # type: ignore[no-untyped-def]
+        packet.set("ip.ttl", cfg["ttl"])
+        return NEXT

@@ -1,0 +1,13 @@
+"""mark: see tests/optimise/mnfs."""
+
+from __future__ import annotations
+
+from tests.models.base import NEXT, Verdict
+
+
+class Model:
+    """The model of mark."""
+
+    def run(self, packet, state, cfg, m) -> Verdict:  # type: ignore[no-untyped-def]
+        packet.set("ip.dscp", cfg["dscp"] & 63)
+        return NEXT

@@ -1,0 +1,12 @@
+"""nothing: see tests/optimise/mnfs."""
+
+from __future__ import annotations
+
+from tests.models.base import NEXT, Verdict
+
+
+class Model:
+    """The model of nothing."""
+
+    def run(self, packet, state, cfg, m) -> Verdict:  # type: ignore[no-untyped-def]
+        return NEXT

@@ -1,0 +1,5 @@
+MNF(struct pkt *pkt)
+{
+	set_ip_ttl(pkt, cfg.ttl);
+	return NEXT;
+}

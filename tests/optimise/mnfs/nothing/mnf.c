@@ -1,0 +1,4 @@
+MNF(struct pkt *pkt)
+{
+	return NEXT;
+}

@@ -1,0 +1,89 @@
+"""Protects: optimisation never changes the meaning (semantics 25). Two hundred random graphs, and optimisers that are wrong on purpose."""
+
+from __future__ import annotations
+
+from collections import Counter
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
+from pathlib import Path
+
+import pytest
+
+from ebpfnf import pipeline, spec
+from ebpfnf.generate import segment
+from ebpfnf.model import Bundle, Deployment, Graph
+from ebpfnf.optimise import edit
+from ebpfnf.optimise.legality import Law
+from tests.optimise import equivalence
+from tests.optimise.equivalence import CHAINS, Difference, compare
+from tests.optimise.random_chains import Files, make
+
+GRAPHS, PACKETS = 200, 1000
+
+
+@pytest.mark.kernel
+def test_two_hundred_random_graphs_do_the_same_optimised_or_not():
+    seeds = range(1, GRAPHS // CHAINS + 1)
+    with ProcessPoolExecutor(2, get_context("spawn")) as pool:
+        assert sum(pool.map(compare, seeds, [PACKETS] * len(seeds))) == 2 * GRAPHS * PACKETS
+
+
+def test_the_random_graphs_leave_much_to_do(tmp_path: Path):
+    found: Counter[str] = Counter()
+    for seed in range(1, 6):
+        _, deployment = make(seed, CHAINS, tmp_path)
+        found.update(step.kind for step in pipeline.shorten(pipeline.expand(deployment), "chain")[1].steps)
+    assert min(found[kind] for kind in ("merge", "drop", "swap", "unordered")) >= 5, found
+
+
+def _wrong(deployment: Deployment, kind: str) -> Graph:
+    """The graph after the first step of this kind that is not legal, but could be done."""
+    graph = pipeline.expand(deployment)
+    law = Law(graph, spec.fields())
+    for position in graph.positions:
+        targets = law.goes_on_to(position.index)
+        if len(targets) != 1:
+            continue
+        (second,) = targets
+        if kind == "drop" and "writes, is used" in law.no_drop(position.index):
+            return edit.remove(graph, position.index)
+        if kind == "swap" and second >= 0 and len(law.goes_on_to(second)) == 1 and "counts in" in law.no_swap(position.index, second):
+            return edit.swap(graph, position.index, second)
+    raise LookupError(kind)
+
+
+@pytest.mark.kernel
+@pytest.mark.parametrize("kind", ["drop", "swap"])
+def test_a_wrong_step_shows_and_the_smallest_files_that_show_it_are_told(kind, monkeypatch, tmp_path):
+    def build(deployment: Deployment, granularity: str) -> Bundle:
+        try:
+            graph = _wrong(deployment, kind)
+        except LookupError:
+            graph = pipeline.expand(deployment)
+        return pipeline.assemble(graph, segment(graph, granularity))
+
+    monkeypatch.setattr(equivalence, "CHAINS", 2)
+    seed = next(seed for seed in range(1, 50) if _can(seed, kind, tmp_path))
+    with pytest.raises(Difference, match=f"seed {seed}: .*optimised.*the model says|at the end") as shown:
+        compare(seed, 300, build)
+    text = str(shown.value)
+    assert text.count("path") == 1 and "# chain.yaml" in text and "# vnfs/" in text
+
+
+def _can(seed: int, kind: str, folder: Path) -> bool:
+    try:
+        _wrong(make(seed, 2, folder)[1], kind)
+    except LookupError:
+        return False
+    return True
+
+
+def test_files_shrink_to_what_still_differs():
+    files = Files({}, {f"c{k}": (tuple((f"x{k}{i}", "t") for i in range(3)), "forward", "pass") for k in range(3)})
+
+    def differs(less: Files) -> None:
+        if any("x11" in dict(path) for path, *_ in less.chains.values()):
+            raise Difference("it does", "")
+
+    smaller = equivalence.shrink(files, Difference("it does", "c1"), differs)
+    assert smaller.chains == {"c1": ((("x11", "t"),), "forward", "pass")}
