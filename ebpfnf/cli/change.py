@@ -33,15 +33,23 @@ def plan(
 ) -> None:
     """Show what a chain.yaml means and what a deploy would do, without doing it."""
     bundle = _built(file, granularity_)
+    if output is Output.text:
+        draw.plan(bundle)
     why_not, actions = "", []
+    refusal: EbpfnfError | None = None
     try:
         actions = host(context).run("plan", {**shipped(bundle), "keep_entries": keep_entries, "discard_entries": discard_entries})
-    except PrivilegeError as problem:  # the plan of the chain is worth having without root
+    except PrivilegeError as problem:  # what the chain means is worth knowing without root
         why_not = str(problem)
+    except EbpfnfError as problem:
+        why_not, refusal = str(problem), problem
     if output is Output.json:
         text.as_json({**draw.plan_json(bundle), "actions": actions, "host": why_not or "asked"})
+        if refusal:
+            raise typer.Exit(refusal.exit_code)
+    elif refusal:
+        raise refusal
     else:
-        draw.plan(bundle)
         draw.actions(actions, why_not)
     if detailed_exitcode and actions:
         raise typer.Exit(PENDING)

@@ -53,25 +53,33 @@ app.add_typer(lab.app, name="lab")
 
 
 def main() -> None:
-    """Run the command line; its exit code is the error's."""
+    """Run the command line and exit: 0, or the error's code."""
+    try:
+        code = run()
+        sys.stdout.flush()
+    except BrokenPipeError:  # whoever read our output has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        code = 0
+    except KeyboardInterrupt:
+        code = 130
+    sys.exit(code)
+
+
+def run() -> int:
+    """Run the command line; the exit code, every error said in words."""
     try:
         code = app(standalone_mode=False)
     except Abort:
-        sys.exit(130)
+        return 130
     except TyperException as problem:
         text.note(f"error: {problem.format_message()} ('ebpfnf --help' lists the commands, '--help' behind a command its options)")
-        sys.exit(USAGE if problem.exit_code == _USAGE_OF_TYPER else problem.exit_code)
+        return USAGE if problem.exit_code == _USAGE_OF_TYPER else problem.exit_code
     except EbpfnfError as problem:
         text.error(problem, text.Output.json if _wants_json(sys.argv) else text.Output.text)
-        sys.exit(problem.exit_code)
+        return problem.exit_code
     except text.Told as problem:
-        sys.exit(problem.exit_code)
-    except BrokenPipeError:  # whoever read our output has seen enough
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        sys.exit(0)
-    except KeyboardInterrupt:
-        sys.exit(130)
-    sys.exit(code if isinstance(code, int) else 0)
+        return problem.exit_code
+    return code if isinstance(code, int) else 0
 
 
 def _wants_json(arguments: list[str]) -> bool:

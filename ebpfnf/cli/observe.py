@@ -27,6 +27,8 @@ def status(
     else:
         for each in found:
             draw.status(each)
+    if deployment and not found["running"]:
+        raise typer.Exit(1)
 
 
 COMMANDS = (status,)

@@ -1,0 +1,102 @@
+"""The command line as an operator meets it: exit codes, words instead of tracebacks, JSON where it is asked for."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+EXAMPLE = ROOT / "examples" / "hot-swap" / "chain.yaml"
+BAD = (
+    "ebpfnf: 1\ndeployment: x\nports: {a: {interface: e0}}\nvnfs:\n  fw: {vnf: edge-firewal}\n"
+    "chains:\n  c: {on: b, match: {}, path: [gw], then: pass}\n"
+)
+
+
+def ebpfnf(*arguments: str | Path, stdin: str | None = None, user: int | None = None) -> subprocess.CompletedProcess[str]:
+    done = subprocess.run(
+        [sys.executable, "-m", "ebpfnf.cli.main", *map(str, arguments)],
+        capture_output=True,
+        text=True,
+        input=stdin if stdin is not None else "",
+        cwd=ROOT,
+        user=user,
+        env={**os.environ, "PYTHONDONTWRITEBYTECODE": "1", "EBPFNF_CACHE": "off" if user else os.environ.get("EBPFNF_CACHE", "")},
+    )
+    assert "Traceback" not in done.stderr + done.stdout
+    return done
+
+
+@pytest.mark.parametrize("arguments", [("deploi",), ("deploy",), ("plan", EXAMPLE, "--granularity", "huge"), ("status", "--nope")])
+def test_wrong_usage_is_64(arguments: tuple[str, ...]) -> None:
+    done = ebpfnf(*arguments)
+    assert (done.returncode, done.stdout) == (64, "")
+    assert done.stderr.startswith("error: ")
+
+
+def test_every_error_of_a_file_at_once_with_its_place(tmp_path: Path) -> None:
+    file = tmp_path / "chain.yaml"
+    file.write_text(BAD)
+    done = ebpfnf("validate", file)
+    assert done.returncode == 65
+    assert f"{file}:5:13: no vnf 'edge-firewal' (did you mean 'edge-firewall'?)" in done.stderr
+    assert f"{file}:7:" in done.stderr
+
+
+def test_errors_are_json_where_json_is_read(tmp_path: Path) -> None:
+    file = tmp_path / "chain.yaml"
+    file.write_text(BAD)
+    done = ebpfnf("validate", file, "-o", "json")
+    assert done.returncode == 65
+    assert {(e["line"], e["column"]) for e in json.loads(done.stdout)["errors"]} >= {(5, 13)}
+
+
+def test_missing_file_is_said() -> None:
+    assert ebpfnf("validate", "nowhere.yaml").returncode == 65
+
+
+def test_validate_and_schema_speak_json() -> None:
+    assert json.loads(ebpfnf("validate", EXAMPLE, "-o", "json").stdout)["errors"] == []
+    assert set(json.loads(ebpfnf("schema").stdout)) >= {"chain.yaml", "vnf.yaml", "mnf.yaml"}
+
+
+def test_same_input_same_bundle(tmp_path: Path) -> None:
+    for name in ("one", "two"):
+        assert ebpfnf("build", EXAMPLE, "--out", tmp_path / name).returncode == 0
+    assert (tmp_path / "one").read_bytes() == (tmp_path / "two").read_bytes()
+
+
+@pytest.mark.parametrize("command", [("undeploy", "hot-swap"), ("rollback", "hot-swap")])
+def test_destructive_work_is_refused_without_a_terminal(command: tuple[str, ...]) -> None:
+    done = ebpfnf(*command)
+    assert done.returncode == 1
+    assert "-y" in done.stderr
+
+
+def test_help_is_there_for_every_command() -> None:
+    for command in ("validate", "plan", "deploy", "status", "table", "swap", "rollback", "undeploy", "test", "replay", "lab"):
+        assert ebpfnf(command, "--help").returncode == 0
+
+
+@pytest.mark.kernel
+def test_what_a_chain_means_is_told_without_rights_too() -> None:
+    done = ebpfnf("plan", EXAMPLE, user=65534)
+    assert "programs" in done.stdout
+    assert "host" in done.stderr  # either it was not asked, or it has no such interface
+
+
+@pytest.mark.kernel
+def test_failed_expectations_are_3(tmp_path: Path) -> None:
+    file = tmp_path / "chain.yaml"
+    file.write_text(
+        "ebpfnf: 1\ndeployment: x\nports: {a: {interface: e0}}\nvnfs: {}\nchains:\n  c: {on: a, match: {}, path: [], then: drop}\n"
+        "expect:\n  - {on: a, packet: 'icmp 192.0.2.1 > 192.0.2.2', verdict: PASS}\n"
+    )
+    done = ebpfnf("test", file)
+    assert done.returncode == 3, done.stderr
+    assert f"{file}:8:" in done.stdout
