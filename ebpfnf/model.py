@@ -226,6 +226,7 @@ class Deployment:
     file: str = ""
     testbed: Testbed = field(default_factory=Testbed)
     optimise: bool = True
+    tables: str = "auto"  # auto | kernel | direct: what stands behind tables (docs/decisions/030-direct-tables.md)
 
 
 # ---------------------------------------------------------------- the graph
@@ -346,6 +347,9 @@ class Table:
     buckets: tuple[int, ...] = ()
     entries: tuple[tuple[str, Any], ...] = ()  # (key, value) in text form; what the operator's file says
     layout: str = ""  # digest of key, value and kind: part of a kept map's pin
+    backing: str = "kernel"  # kernel | direct: what stands behind it
+    room: int = 0  # direct, filled by the operator: bytes of one half of it
+    slots: int = 0  # direct acl: records that its large part holds
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,13 +14,15 @@ from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
+from ebpfnf.agent import direct
 from ebpfnf.errors import TableError
 from ebpfnf.kernel import maps
 from ebpfnf.kernel.maps import Map
 from ebpfnf.kernel.syscall import BpfError
 from ebpfnf.model import Table
 from ebpfnf.tables import acl, maglev
-from ebpfnf.tables.layout import STATS, acl_layout, acl_rule, capacity, capacity_of, decode_key, encode_key, key_type, value_type
+from ebpfnf.tables.direct.shape import acl_layout
+from ebpfnf.tables.layout import STATS, acl_rule, capacity, capacity_of, decode_key, encode_key, key_type, value_type
 from ebpfnf.tables.text import bucket_labels, key_text, parse_key
 from ebpfnf.tables.types import Record
 
@@ -34,12 +36,13 @@ def fill(table: Table, live: Map | int, entries: Iterable[tuple[str, Any]]) -> N
     """Write all entries into a table that is new and empty. `live` is its map, or the fd of it."""
     with _opened(live) as target:
         wanted = _canonical(table, entries)
-        if table.kind in _BLOBS:
-            _swap(table, target, capacity(table), {key: _row(table, key, value) for key, value in wanted.items()})
+        if table.kind not in _BLOBS and len(wanted) > table.size:
+            raise TableError(f"table '{table.name}': {len(wanted)} entries, it holds {table.size}")
+        if _whole(table):
+            rows = {_row_key(table, key): _row(table, key, value) for key, value in wanted.items()}
+            _swap(table, target, 0 if table.backing == "direct" else capacity(table), rows)
             return
         _changeable(table)
-        if len(wanted) > table.size:
-            raise TableError(f"table '{table.name}': {len(wanted)} entries, it holds {table.size}")
         kind = value_type(table)
         with _refusals(table, "entries"):
             target.update_many((encode_key(table, key), kind.encode(value)) for key, value in wanted.items())
@@ -47,8 +50,11 @@ def fill(table: Table, live: Map | int, entries: Iterable[tuple[str, Any]]) -> N
 
 def get(table: Table, live: Map, key: Any) -> Any:
     """The value of `key`; None where there is none. Counters are summed over the CPUs."""
-    if table.kind in _BLOBS:
-        row = _blob(table, live)[1].get(_key(table, key))
+    if table.kind == "acl" and direct.is_direct(table):
+        rule = direct.read_rule(table, live, _key(table, key))
+        return None if rule is None else _content(table, rule)
+    if _whole(table):
+        row = _blob(table, live)[1].get(_row_key(table, _key(table, key)))
         return None if row is None else _content(table, row)
     if table.kind in _COUNTS:
         return _counts(table, live)[_index(table, key)]
@@ -59,9 +65,16 @@ def get(table: Table, live: Map, key: Any) -> Any:
 def set(table: Table, live: Map, key: Any, value: Any, stats: Map | None = None) -> None:  # the verb of `ebpfnf table`
     """Add or overwrite an entry. Of an acl the key is a rule's number: packets try rules in that order."""
     ((wanted, content),) = _canonical(table, [(key, value)]).items()
-    if table.kind in _BLOBS:
+    if table.kind == "acl" and direct.is_direct(table):
+        with _named(table):
+            direct.change_rule(table, live, wanted, _row(table, wanted, content))
+        return
+    if _whole(table):
         size, rows = _blob(table, live)
-        _swap(table, live, size, {**rows, wanted: _row(table, wanted, content)})
+        rows = {**rows, _row_key(table, wanted): _row(table, wanted, content)}
+        if table.kind not in _BLOBS and len(rows) > table.size:
+            raise _full(table, repr(key))
+        _swap(table, live, size, rows)
         return
     _changeable(table)
     data = encode_key(table, wanted)
@@ -74,11 +87,17 @@ def set(table: Table, live: Map, key: Any, value: Any, stats: Map | None = None)
 def delete(table: Table, live: Map, key: Any, stats: Map | None = None) -> bool:
     """Remove an entry; False where there was none. A counter starts again at zero."""
     wanted = _key(table, key)
-    if table.kind in _BLOBS:
+    if table.kind == "acl" and direct.is_direct(table):
+        return direct.change_rule(table, live, wanted, None)
+    if _whole(table):
         size, rows = _blob(table, live)
-        if wanted in rows:
-            _swap(table, live, size, {number: row for number, row in rows.items() if number != wanted})
-        return wanted in rows
+        gone = _row_key(table, wanted)
+        if gone in rows:
+            _swap(table, live, size, {number: row for number, row in rows.items() if number != gone})
+        return gone in rows
+    if table.kind in _COUNTS and table.backing == "direct":
+        direct.zero(table, live, _index(table, key))
+        return True
     if table.kind in _COUNTS:
         index, zero = struct.pack("=I", _index(table, key)), bytes(value_type(table).size)
         live.update(index, [zero] * len(live.lookup_percpu(index) or ()) if live.per_cpu else zero)
@@ -102,8 +121,9 @@ def dump(table: Table, live: Map) -> Iterator[tuple[str, Any]]:
                 yield str(index), value
     else:
         values = value_type(table)
-        for key, data in live.items():
-            yield key_text(kind, decode_key(table, key)), values.decode(data)
+        rows: Iterable[tuple[Any, Any]] = _blob(table, live)[1].items() if _whole(table) else live.items()
+        for raw, data in rows:
+            yield key_text(kind, decode_key(table, raw)), values.decode(data)
 
 
 def diff(table: Table, live: Map, entries: Iterable[tuple[str, Any]]) -> str:
@@ -201,6 +221,11 @@ def _changeable(table: Table) -> None:
 def _counts(table: Table, live: Map) -> list[Any]:
     """All values of an array, summed over the CPUs."""
     kind = value_type(table)
+    if table.backing == "direct":
+        shape = struct.Struct(f"={table.size * kind.size // 8}Q")
+        sums64 = [sum(column) & (1 << 64) - 1 for column in zip(*map(shape.unpack, direct.counts(table, live)), strict=True)]
+        data = shape.pack(*sums64)
+        return [kind.decode(data[at : at + kind.size]) for at in range(0, len(data), kind.size)]
     rows = live.items_percpu() if live.per_cpu else ((key, [value]) for key, value in live.items())
     sums: list[Any] = [None] * live.max_entries
     for key, values in rows:
@@ -224,6 +249,8 @@ def _count(stats: Map | None, what: str) -> None:
 
 def _blob(table: Table, outer: Map) -> tuple[int, dict[int, Any]]:
     """The capacity of the live blob, and its rows."""
+    if table.backing == "direct":
+        return 0, direct.read(table, outer)
     number = outer.lookup(_ZERO)
     if number is None:
         raise TableError(f"table '{table.name}' was never filled", cure="deploy again")
@@ -236,7 +263,11 @@ def _blob(table: Table, outer: Map) -> tuple[int, dict[int, Any]]:
 
 
 def _swap(table: Table, outer: Map, size: int, rows: Mapping[int, Any]) -> None:
-    """Make a blob of these rows the live one. When this returns no packet looks at the old one any more."""
+    """Make a blob of these rows the live one."""
+    if table.backing == "direct":
+        with _named(table):
+            direct.write(table, outer, rows)
+        return
     kind = value_type(table)
     try:
         if table.kind == "consistent_hash":
@@ -250,11 +281,23 @@ def _swap(table: Table, outer: Map, size: int, rows: Mapping[int, Any]) -> None:
         outer.update(_ZERO, struct.pack("=I", inner.fd))
 
 
+def _whole(table: Table) -> bool:
+    """Whether a change replaces the table as a whole."""
+    return table.kind in _BLOBS or direct.is_direct(table)
+
+
+def _row_key(table: Table, key: Any) -> Any:
+    """A canonical key as rows have it: a number, or encoded."""
+    return key if table.kind in _BLOBS else encode_key(table, key)
+
+
 def _row(table: Table, number: int, entry: Any) -> Any:
     """A canonical entry as what a blob is made of."""
     if table.kind == "consistent_hash":
         return entry
     kind = value_type(table)
+    if table.kind != "acl":
+        return kind.encode(entry)
     rule, rest = acl_rule(entry)
     try:
         return acl.make_row(acl_layout(table), kind, number, rule, rest if isinstance(kind, Record) else rest["value"])
@@ -267,6 +310,8 @@ def _content(table: Table, row: Any) -> Any:
     if table.kind == "consistent_hash":
         return row
     kind = value_type(table)
+    if table.kind != "acl":
+        return kind.decode(row)
     rule, value = acl.read_row(acl_layout(table), kind, row)
     extra = {name: bits for name, bits in (("require", rule.require), ("exclude", rule.exclude)) if bits}
     return {"match": dict(rule.match), **extra, **(value if isinstance(kind, Record) else {"value": value})}
@@ -282,10 +327,23 @@ def _opened(live: Map | int) -> Iterator[Map]:
 
 
 @contextmanager
+def _named(table: Table) -> Iterator[None]:
+    """Names the table in what the layers below say of rules."""
+    try:
+        yield
+    except TableError as error:
+        raise error if table.name in error.what else TableError(f"table '{table.name}': {error.what}", cure=error.cure) from None
+
+
+def _full(table: Table, what: str) -> TableError:
+    return TableError(f"table '{table.name}' is full: no room for {what}, it holds {table.size}")
+
+
+@contextmanager
 def _refusals(table: Table, what: str) -> Iterator[None]:
     try:
         yield
     except BpfError as error:
         if error.errno in (errno.E2BIG, errno.ENOSPC):
-            raise TableError(f"table '{table.name}' is full: no room for {what}, it holds {table.size}") from None
+            raise _full(table, what) from None
         raise

@@ -15,7 +15,7 @@ from ebpfnf.names import c_field, c_identifier
 from ebpfnf.tables.types import Enumeration, type_of
 
 _FIRST_ID = 0x7F000000  # symbolic map ids: no other constant of a program looks like these
-_HEADERS = ("types.h", "packet.h", "parse.h", "headers.h", "fib.h", "leave.h")
+_HEADERS = ("types.h", "direct.h", "packet.h", "parse.h", "headers.h", "fib.h", "leave.h")
 _MMAPABLE, _RDONLY_PROG = 1 << 10, 1 << 7  # linux/bpf.h
 
 
@@ -24,7 +24,7 @@ def generate(graph: Graph, segments: Segments, fields: Fields, bodies: Mapping[s
     includes = _includes(graph)
     counters = allocate(graph)
     chains = classifier(graph, fields)
-    tables = [(stage, made(stage, fields)) for stage in graph.stages]
+    tables = [(stage, made(stage, fields, graph.deployment.tables)) for stage in graph.stages]
     configurations, const = layout.configurations(graph.stages)
     words = layout.record_words(fields, graph.meaning.stages)
     scratch = max((-(-layout.struct_size(layout.scratch_members(s)) // 8) for s in graph.stages if s.mnf.scratch), default=1)

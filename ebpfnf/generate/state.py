@@ -12,6 +12,7 @@ from ebpfnf.generate.typed import CIdent, CInt
 from ebpfnf.model import Chain, Fields, Graph, MapSpec, Stage, Table
 from ebpfnf.names import c_identifier
 from ebpfnf.tables.build import build, match_field
+from ebpfnf.tables.direct.choose import chosen
 from ebpfnf.tables.layout import kernel_maps, layout_digest
 from ebpfnf.tables.match import HAVE, describe
 from ebpfnf.tables.view import template_view
@@ -38,10 +39,10 @@ class Made:
         return tuple(dict.fromkeys(name for table in self.tables for name in template_view(table, self.prefix, ids).aliases))
 
 
-def made(stage: Stage, fields: Fields) -> Made:
+def made(stage: Stage, fields: Fields, mode: str = "auto") -> Made:
     """A stage's tables, filled as its configuration says."""
     try:
-        tables = tuple(build(spec, stage, fields) for spec in stage.mnf.tables)
+        tables = tuple(build(spec, stage, fields, mode) for spec in stage.mnf.tables)
         return Made(c_identifier(stage.id), tables, tuple(m for table in tables for m in kernel_maps(table)))
     except TableError as error:
         raise GenerateError(error.what, error.where or stage.mnf.where, error.cure) from None
@@ -57,7 +58,7 @@ def classifier(graph: Graph, fields: Fields) -> Made:
     table = Table(
         CLASSIFIER, "framework-classify-chains", "acl", key, [["chain", "u32"]], 4096, "operator", "host", "", False, entries=entries
     )
-    table = dataclasses.replace(table, layout=layout_digest(table))
+    table = chosen(dataclasses.replace(table, layout=layout_digest(table)), graph.deployment.tables)
     return Made("classify", (table,), kernel_maps(table))
 
 

@@ -38,7 +38,7 @@ def read(path: Path, problems: Problems) -> Deployment | None:
     if problems.count() > before:
         return None
     every = tuple(instances.values())
-    return Deployment(file.deployment, ports, every, chains, expect, file.granularity, str(path), testbed, file.optimise)
+    return Deployment(file.deployment, ports, every, chains, expect, file.granularity, str(path), testbed, file.optimise, file.tables)
 
 
 def _known(kind: str, name: str, known: Iterable[str], node: Node, problems: Problems) -> None:

@@ -129,6 +129,7 @@ class ChainFile(Shape):
     expect: list[ExpectShape] = []
     granularity: Literal["mnf", "vnf", "chain"] = "chain"
     optimise: bool = True
+    tables: Literal["auto", "kernel", "direct"] = "auto"
     testbed: dict[Kebab, TestbedShape] = {}
 
 

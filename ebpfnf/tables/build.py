@@ -9,6 +9,7 @@ from typing import Any
 from ebpfnf.errors import TableError
 from ebpfnf.model import Fields, Stage, Table, TableSpec
 from ebpfnf.names import pin_name
+from ebpfnf.tables.direct.choose import chosen
 from ebpfnf.tables.layout import capacity, key_type, layout_digest, value_type
 from ebpfnf.tables.match import MatchField, describe
 from ebpfnf.tables.text import key_text
@@ -17,7 +18,7 @@ from ebpfnf.tables.types import Integer, Ip, Record, Type
 STEP = 10  # between the numbers of an acl's rules, so that an operator can put one between two
 
 
-def build(spec: TableSpec, stage: Stage, fields: Fields) -> Table:
+def build(spec: TableSpec, stage: Stage, fields: Fields, mode: str = "kernel") -> Table:
     """The table of a stage, with the entries that its parameter gives. TableError carries the manifest's or file's fault."""
     name = f"{stage.id}.{spec.name}"
     key: Any = spec.key
@@ -31,6 +32,7 @@ def build(spec: TableSpec, stage: Stage, fields: Fields) -> Table:
     )  # fmt: skip
     entries = entries_of(table, stage.config[spec.entries]) if spec.entries else ()
     table = dataclasses.replace(table, entries=entries, layout=layout_digest(table))
+    table = chosen(table, mode)
     if table.kind in ("acl", "consistent_hash"):
         capacity(table)
     return table

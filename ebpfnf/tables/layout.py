@@ -12,12 +12,15 @@ from ebpfnf.errors import TableError
 from ebpfnf.model import MapSpec, Scope, Table
 from ebpfnf.names import pin_name
 from ebpfnf.tables import acl, maglev
+from ebpfnf.tables.direct import shape
+from ebpfnf.tables.direct.place import MMAPABLE
+from ebpfnf.tables.direct.rules import LARGEST as LARGEST_DIRECT_ACL
 from ebpfnf.tables.match import match_fields
 from ebpfnf.tables.types import Record, Type, ip_bytes, ip_text, type_of
 
 NO_PREALLOC = 1  # BPF_F_NO_PREALLOC, which LPM tries demand
 SMALLEST_ACL = 64
-LARGEST_ACL = 4096  # records: the verifier walks through all of them
+LARGEST_ACL = 4096  # records in a kernel map: the verifier walks through all of them
 _ROOM = 16  # records that may be added live before a deploy must make the table larger
 STATS = ("created", "full", "deleted")
 KINDS = ("exact", "prefix", "acl", "connections", "counter", "histogram", "consistent_hash")
@@ -62,25 +65,41 @@ def kernel_map(table: Table) -> MapSpec:
         raise TableError(f"table '{table.name}': size from 1 to {1 << 24}")
     evict = table.filled_by == "packets" and table.when_full == "evict"
     value = value_type(table)
+    if table.backing == "direct":
+        return _direct(table, value)
     match table.kind:
         case "exact" | "connections":
             return _spec(table, "lru_hash" if evict else "hash", key_type(table).size, value.size, table.size)
         case "prefix":
             return _spec(table, "lpm_trie", _PREFIX_KEY, value.size, table.size, flags=NO_PREALLOC)
         case "counter":
-            kinds = [kind for _, kind in value.fields] if isinstance(value, Record) else [value]
-            if any(kind.spelling != "u64" for kind in kinds):
-                raise TableError(f"table '{table.name}': a counter counts in u64, or in records of u64")
+            _check_counter(table, value)
             return _spec(table, "array" if table.scope == "host" else "percpu_array", 4, value.size, table.size)
         case "histogram":
-            rising = list(table.buckets) == sorted(set(table.buckets))
-            if not 1 <= len(table.buckets) <= 64 or not rising or not 0 <= table.buckets[0] <= table.buckets[-1] < 1 << 63:
-                raise TableError(f"table '{table.name}': buckets: 1 to 64 rising upper bounds")
+            _check_counter(table, value)
             return _spec(table, "array" if table.scope == "host" else "percpu_array", 4, 8, len(table.buckets) + 1)
         case "acl" | "consistent_hash":
             inner = MapSpec(table.map + "_blob", "array", 4, blob_size(table, capacity(table)), 1)
             return _spec(table, "array_of_maps", 4, 4, 1, inner=inner)
     raise TableError(f"table '{table.name}': kind '{table.kind}' is none of " + ", ".join(KINDS))
+
+
+def _direct(table: Table, value: Type) -> MapSpec:
+    """One array value that programs point into and that the agent maps."""
+    if table.kind in ("counter", "histogram"):
+        _check_counter(table, value)
+        return _spec(table, "array", 4, shape.slot(table, value), 1, flags=MMAPABLE, per_cpu_slots=table.scope != "host")
+    return _spec(table, "array", 4, shape.map_size(table, value), 1, flags=MMAPABLE)
+
+
+def _check_counter(table: Table, value: Type) -> None:
+    kinds = [kind for _, kind in value.fields] if isinstance(value, Record) else [value]
+    if any(kind.spelling != "u64" for kind in kinds):
+        raise TableError(f"table '{table.name}': a counter counts in u64, or in records of u64")
+    if table.kind == "histogram":
+        rising = list(table.buckets) == sorted(set(table.buckets))
+        if not 1 <= len(table.buckets) <= 64 or not rising or not 0 <= table.buckets[0] <= table.buckets[-1] < 1 << 63:
+            raise TableError(f"table '{table.name}': buckets: 1 to 64 rising upper bounds")
 
 
 def capacity(table: Table) -> int:
@@ -89,18 +108,21 @@ def capacity(table: Table) -> int:
         if table.size > 4096:
             raise TableError(f"table '{table.name}': size {table.size}, at most 4096 entries share a connection table")
         return table.size
-    if table.size > LARGEST_ACL:
+    if table.size > LARGEST_DIRECT_ACL:
         cure = "use prefix or exact for long lists"
-        raise TableError(f"table '{table.name}': size {table.size}, at most {LARGEST_ACL} records", cure=cure)
+        raise TableError(f"table '{table.name}': size {table.size}, at most {LARGEST_DIRECT_ACL} records", cure=cure)
+    if table.backing == "direct":
+        return shape.small_records(table)
     rules = [acl_rule(value)[0] for _, value in table.entries]
     try:
         records = len(acl.compile_rules(match_fields(table.key), rules))
     except TableError as error:
         raise TableError(f"table '{table.name}': {error.what}", cure=error.cure) from None
-    if records > table.size:
-        cure = "use prefixes for lists, or raise the table's size"
-        raise TableError(f"table '{table.name}': its {len(rules)} rules became {records} records, it holds {table.size}", cure=cure)
-    return min(table.size, max(SMALLEST_ACL, 1 << (records + _ROOM - 1).bit_length()))
+    holds = min(table.size, LARGEST_ACL)
+    if records > holds:
+        cure = "use prefixes for lists, or raise the table's size" if holds == table.size else "'tables: auto' takes more"
+        raise TableError(f"table '{table.name}': its {len(rules)} rules became {records} records, it holds {holds}", cure=cure)
+    return min(holds, max(SMALLEST_ACL, 1 << (records + _ROOM - 1).bit_length()))
 
 
 def capacity_of(table: Table, size: int) -> int:
@@ -111,15 +133,10 @@ def capacity_of(table: Table, size: int) -> int:
     raise TableError(f"table '{table.name}' has another layout than its map", cure="deploy again")
 
 
-def acl_layout(table: Table) -> acl.Layout:
-    """How the records of an acl lie."""
-    return acl.layout_of(match_fields(table.key))
-
-
 def blob_size(table: Table, entries: int) -> int:
     """Bytes of a table that is one value."""
     if table.kind == "acl":
-        return acl_layout(table).blob_size(entries, value_type(table))
+        return shape.acl_layout(table).blob_size(entries, value_type(table))
     return maglev.blob_size(entries, value_type(table))
 
 
@@ -157,15 +174,18 @@ def layout_digest(table: Table) -> str:
     """Tables of one digest can share a kernel map: 8 hex digits over all that makes the map and its contents' meaning."""
     types = [table.kind, _ordered(table.key), _ordered(table.value)]
     what = [*types, table.size, table.filled_by, table.scope, table.when_full, table.buckets]
+    what += [table.backing] if table.backing != "kernel" else []
     return hashlib.sha256(json.dumps(what).encode()).hexdigest()[:8]
 
 
 def _spec(
-    table: Table, kind: str, key: int, value: int, entries: int, *, flags: int = 0, inner: MapSpec | None = None, suffix: str = ""
-) -> MapSpec:
+    table: Table, kind: str, key: int, value: int, entries: int, *, flags: int = 0, inner: MapSpec | None = None, suffix: str = "",
+    per_cpu_slots: bool = False,
+) -> MapSpec:  # fmt: skip
     kept = table.keep and table.filled_by == "packets"
     pin = pin_name(table.name) + suffix + (f"-v{layout_digest(table)}" if kept else "")
-    return MapSpec(table.map + suffix, kind, key, value, entries, Scope.STATE if kept else Scope.GENERATION, flags, inner=inner, pin=pin)
+    scope = Scope.STATE if kept else Scope.GENERATION
+    return MapSpec(table.map + suffix, kind, key, value, entries, scope, flags, per_cpu_slots, inner=inner, pin=pin)
 
 
 def _type(table: Table, spelling: Any, what: str) -> Type:

@@ -8,7 +8,9 @@ from dataclasses import dataclass
 from ebpfnf.errors import TableError
 from ebpfnf.model import Table
 from ebpfnf.tables import acl, maglev
-from ebpfnf.tables.layout import acl_layout, capacity, has_stats, key_type, stats_map_name, value_type
+from ebpfnf.tables.direct.shape import acl_layout
+from ebpfnf.tables.direct.view import DirectView, direct_view
+from ebpfnf.tables.layout import capacity, has_stats, key_type, stats_map_name, value_type
 from ebpfnf.tables.types import Bytes, Enumeration, Record, Type
 
 
@@ -79,6 +81,7 @@ class TableView:
     slots: int
     gather: tuple[Gather, ...]
     aliases: tuple[str, ...]
+    direct: tuple[DirectView, ...]  # one, or none: a kernel map stands behind it
 
 
 def template_view(table: Table, prefix: str, ids: Mapping[str, int]) -> TableView:
@@ -99,7 +102,7 @@ def template_view(table: Table, prefix: str, ids: Mapping[str, int]) -> TableVie
         has_stats=int(has_stats(table)), filled_by_packets=int(table.filled_by == "packets"), host=int(table.scope == "host"), size=size,
         key=_ctype(key, f"{prefix}_{name}_key"), value=_ctype(value, f"{prefix}_{name}_value"), constants=constants,
         buckets=tuple(table.buckets), words=words, ranges=ranges, record_size=record_size, values_at=values_at, slots=maglev.SLOTS,
-        gather=gather, aliases=_aliases(table, name, constants),
+        gather=gather, aliases=_aliases(table, name, constants), direct=direct_view(table, key, value),
     )  # fmt: skip
 
 

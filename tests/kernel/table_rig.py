@@ -18,7 +18,9 @@ from ebpfnf.generate.state import Made
 from ebpfnf.generate.typed import FRAMEWORK, environment
 from ebpfnf.kernel import maps, programs
 from ebpfnf.kernel.maps import Map
+from ebpfnf.kernel.syscall import cpu_slots
 from ebpfnf.model import ConstLayout, SlotLayout, Source, Table
+from ebpfnf.tables.direct.choose import chosen
 from ebpfnf.tables.layout import kernel_maps, stats_map_name
 from ebpfnf.tables.match import MatchField, describe
 from ebpfnf.tables.types import ip_bytes
@@ -42,8 +44,12 @@ FIELDS = {
     )
 }
 
+MODE = "kernel"  # what `table` chooses by; test modules set it
+
 _HEAD = """
 #include "ebpfnf/types.h"
+#include "ebpfnf/direct.h"
+#define cpu_here() (bpf_get_smp_processor_id() & (CPUS - 1))
 struct md { u16 have; u16 eth_type; u16 vlan_id; u8 ip_version; u8 tcp_flags; u8 in_port; u8 zero[3]; };
 struct pkt { struct flow flow; struct mac_addr eth_src, eth_dst; u8 dscp; u8 zero[3]; struct md m; u32 end; };
 struct input { u64 out[4]; u64 argument; struct pkt pkt; };
@@ -107,8 +113,10 @@ def table(name: str, kind: str, **more: Any) -> Table:
     """A table with the given parts; `fields` names what an acl matches."""
     if "fields" in more:
         more["key"] = describe([FIELDS[field] for field in more.pop("fields")])
+    mode = more.pop("mode", MODE)
     base = dict(key=None, value="u32", size=64, filled_by="operator", scope="host", when_full="", keep=False)
-    return Table(name=f"test.node.{name}", map=f"test-node-{name}", kind=kind, **{**base, **more})
+    made = Table(name=f"test.node.{name}", map=f"test-node-{name}", kind=kind, **{**base, **more})
+    return chosen(made, mode)
 
 
 @dataclass
@@ -118,6 +126,7 @@ class Rig:
     tables: Sequence[Table]
     body: str
     names: Sequence[str]
+    filled: bool = True
     maps: dict[str, Map] = field(default_factory=dict)
     stats: dict[str, Map] = field(default_factory=dict)
     _runners: dict[str, programs.Runner] = field(default_factory=dict)
@@ -135,13 +144,14 @@ class Rig:
                 if spec.inner:
                     inner = maps.create(spec.inner.kind, spec.inner.key_size, spec.inner.value_size, 1)
                     stack.callback(os.close, inner)
-                fd = maps.create(spec.kind, spec.key_size, spec.value_size, spec.max_entries, spec.flags, "test", inner)
+                size = spec.value_size * (cpu_slots() if spec.per_cpu_slots else 1)
+                fd = maps.create(spec.kind, spec.key_size, size, spec.max_entries, spec.flags, "test", inner)
                 live[spec.name] = stack.enter_context(Map(fd))
             for each in self.tables:
                 self.maps[each.name.rpartition(".")[2]] = live[each.map]
                 if stats_map_name(each) in live:
                     self.stats[each.name.rpartition(".")[2]] = live[stats_map_name(each)]
-                if each.filled_by == "operator":
+                if each.filled_by == "operator" and self.filled:
                     agent.fill(each, live[each.map], each.entries)
             for program in compile_source(source):
                 code = bytearray(program.insns)
@@ -170,9 +180,10 @@ class Rig:
     def _source(self, specs: Sequence[Any], ids: Mapping[str, int]) -> Source:
         template = environment().get_template("tables.c.j2").module
         views = Made("s", tuple(self.tables), tuple(specs)).views(ids)
-        text = _HEAD + "".join(str(template.declare(v)) + str(template.accessors(v)) for v in views) + self.body
+        accessors = "".join(str(template.declare(v)) + str(template.accessors(v)) for v in views)
         return Source(
-            text=text, files={"ebpfnf/types.h": (FRAMEWORK / "types.h").read_text()}, authors={}, programs=tuple(self.names),
-            maps=tuple(specs), tables=tuple(self.tables), counters=(), slot=SlotLayout(0, 0, 0, 0), const=ConstLayout(0, 0, 0, 0, 0),
-            map_ids={number: name for name, number in ids.items()},
+            text=f"#define CPUS {cpu_slots()}\n{_HEAD}{accessors}{self.body}",
+            files={f"ebpfnf/{name}": (FRAMEWORK / name).read_text() for name in ("types.h", "direct.h")}, authors={},
+            programs=tuple(self.names), maps=tuple(specs), tables=tuple(self.tables), counters=(), slot=SlotLayout(0, 0, 0, 0),
+            const=ConstLayout(0, 0, 0, 0, 0), map_ids={number: name for name, number in ids.items()},
         )  # fmt: skip

@@ -7,9 +7,17 @@ import pytest
 from ebpfnf.agent import tables as agent
 from ebpfnf.errors import TableError
 from ebpfnf.tables import maglev
+from tests.kernel import table_rig
 from tests.kernel.table_rig import Record, Rig, table
 
 pytestmark = pytest.mark.kernel
+
+
+@pytest.fixture(params=["kernel", "auto"], autouse=True)
+def mode(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every test holds whatever stands behind the tables."""
+    monkeypatch.setattr(table_rig, "MODE", request.param)
+
 
 FLOW = [["last_seen", "u64"], ["hits", "u16"]]
 CONNECTIONS = """

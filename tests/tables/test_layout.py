@@ -83,7 +83,7 @@ def test_an_acl_has_room_for_its_records_and_some_more(count: int) -> None:
     ("given", "words"),
     [
         (table("acl", key=PORTS, entries=(("1", {"match": {"l4.dport": list(range(65))}}),)), "1 rules became 65 records, it holds 64"),
-        (table("acl", key=PORTS, size=5000), "size 5000, at most 4096 records"),
+        (table("acl", key=PORTS, size=20000), "size 20000, at most 16384 records"),
         (table("acl", key=PORTS, entries=(("1", {"match": {"l4.dport": ["x"]}}),)), "rule 1: 'l4.dport': wanted a port"),
         (table("consistent_hash", size=5000), "size 5000, at most 4096 entries"),
         (table("counter", value="u32"), "a counter counts in u64"),

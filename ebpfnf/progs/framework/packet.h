@@ -60,11 +60,14 @@ struct pkt {
 _Static_assert(RECORD_SIZE == 8 * RECORD_WORDS, "the slot must hold the record");
 _Static_assert(sizeof(struct slot) <= SLOT_SIZE, "the slot must fit");
 
+inline_always u64 cpu_here(void)
+{
+	return bpf_get_smp_processor_id() & HOST->cpu_mask;
+}
+
 inline_always struct slot *slot_here(void)
 {
-	u64 cpu = bpf_get_smp_processor_id() & HOST->cpu_mask;
-
-	return MAP_VALUE(MAP_meta) + cpu * SLOT_SIZE;
+	return MAP_VALUE(MAP_meta) + cpu_here() * SLOT_SIZE;
 }
 
 inline_always void record_save(struct pkt *pkt)

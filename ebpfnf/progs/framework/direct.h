@@ -1,0 +1,113 @@
+/* Lookups in directly addressed tables (ebpfnf/tables/direct lays them out). */
+#ifndef EBPFNF_DIRECT_H
+#define EBPFNF_DIRECT_H
+
+#define DIRECT_NODE (1ULL << 31)
+#define DIRECT_TAIL (1ULL << 30)
+#define DIRECT_PLACE (DIRECT_TAIL - 1)
+#define DIRECT_K1 0x9e3779b97f4a7c15ULL
+#define DIRECT_K2 0xbf58476d1ce4e5b9ULL
+
+struct direct_tail {
+	u64 value[2];
+	u64 mask[2];
+	u32 hit;
+	u32 miss;
+};
+
+/* The word that says which half is live is read once a lookup: what it says holds until the packet is through. */
+inline_always u64 direct_state(const void *table)
+{
+	return *(const volatile u64 *)table;
+}
+
+/* A cell at an offset in the half, 0 beyond it, which no table that the agent made has. */
+inline_always u64 direct_cell(const void *half, u64 at, u64 size)
+{
+	as_checked(at);
+	if (at > size - 4)
+		return 0;
+	return *(const u32 *)(half + at);
+}
+
+/* From a root's cell to the place of what the longest prefix says: tables/direct/trie.py. */
+inline_always u64 direct_tail(const void *half, u64 cell, u64 size, u64 high, u64 low)
+{
+	const struct direct_tail *tail;
+	u64 at = (cell & DIRECT_PLACE) << 3;
+
+	if (!(cell & DIRECT_TAIL))
+		return cell & DIRECT_PLACE;
+	as_checked(at);
+	if (at > size - sizeof(*tail))
+		return 0;
+	tail = half + at;
+	if (((high ^ tail->value[0]) & tail->mask[0]) | ((low ^ tail->value[1]) & tail->mask[1]))
+		return tail->miss;
+	return tail->hit;
+}
+
+/* Four bits a step, at most (128 - bits) / 4 steps below the root. */
+inline_always u64 direct_find_wide(const void *half, u64 root, u32 bits, u64 size, u64 high, u64 low)
+{
+	u64 a = __builtin_bswap64(high), b = __builtin_bswap64(low);
+	u64 cell = *(const u32 *)(half + root + (a >> (64 - bits) << 2));
+
+	a = a << bits | b >> (64 - bits);
+	b <<= bits;
+	for (u32 step = 0; step < (128 - bits) / 4; step++) {
+		if (!(cell & DIRECT_NODE))
+			break;
+		cell = direct_cell(half, ((cell & ~DIRECT_NODE) << 6) + (a >> 60 << 2), size);
+		a = a << 4 | b >> 60;
+		b <<= 4;
+	}
+	return direct_tail(half, cell, size, high, low);
+}
+
+/* Eight bits a step. */
+inline_always u64 direct_find_v4(const void *half, u64 root, u32 bits, u64 size, const struct ip_addr *addr)
+{
+	u64 a = (u64)bpf_ntohl(addr->w[3]) << 32;
+	u64 cell = *(const u32 *)(half + root + (a >> (64 - bits) << 2));
+
+	for (u32 step = 0; step < (32 - bits) / 8; step++) {
+		a <<= step ? 8 : bits;
+		if (!(cell & DIRECT_NODE))
+			break;
+		cell = direct_cell(half, ((cell & ~DIRECT_NODE) << 6) + (a >> 56 << 2), size);
+	}
+	return direct_tail(half, cell, size, addr->q[0], addr->q[1]);
+}
+
+/* The root of IPv4, behind it that of IPv6. */
+inline_always u64 direct_find(const void *half, u64 root, u32 bits, u64 size, const struct ip_addr *addr)
+{
+	if (ip_is_v4(addr))
+		return direct_find_v4(half, root, bits, size, addr);
+	return direct_find_wide(half, root + (4ULL << bits), bits, size, addr->q[0], addr->q[1]);
+}
+
+inline_always u64 direct_mix(u64 h, u64 word)
+{
+	h = (h ^ word) * DIRECT_K1;
+	return h ^ h >> 32;
+}
+
+inline_always u64 direct_mixed(u64 h)
+{
+	h *= DIRECT_K2;
+	return h ^ h >> 29;
+}
+
+/* The lowest bit that is set; there is one. */
+inline_always u64 direct_lowest(u64 bits)
+{
+	bits = (bits & -bits) - 1;
+	bits -= bits >> 1 & 0x5555555555555555ULL;
+	bits = (bits & 0x3333333333333333ULL) + (bits >> 2 & 0x3333333333333333ULL);
+	bits = (bits + (bits >> 4)) & 0x0f0f0f0f0f0f0f0fULL;
+	return bits * 0x0101010101010101ULL >> 56 & 63;
+}
+
+#endif
