@@ -30,8 +30,9 @@ def consolidate(graph: Graph, fields: Fields, granularity: str) -> tuple[Graph, 
 
 
 def _earlier_equals(law: Law, second: int) -> list[int]:
-    """Positions of the same mNF before this one in its chain."""
+    """Positions before this one in its chain that do the same: the same mNF with the same parameters."""
     place = law.at[second]
-    mnf = law.stages[place.stage].mnf
+    own = law.stages[place.stage]
     before = [p for p in law.graph.positions if p.chain == place.chain and second in law.reached(p.index)]
-    return [p.index for p in before if p.index != second and law.stages[p.stage].mnf == mnf]
+    others = [(p.index, law.stages[p.stage]) for p in before if p.index != second]
+    return [index for index, stage in others if stage.mnf == own.mnf and dict(stage.config) == dict(own.config)]

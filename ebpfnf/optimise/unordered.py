@@ -24,7 +24,7 @@ def group_unordered(graph: Graph, fields: Fields) -> tuple[Step, ...]:
         grouped |= set(group)
         if len(group) > 1:
             groups.append(group)
-    return tuple(Step("unordered", tuple(group), "each commutes with each") for group in groups)
+    return tuple(Step("unordered", tuple(group), "none of them writes what another uses, nor ends what another counts") for group in groups)
 
 
 def _straight(law: Law, index: int) -> int | None:

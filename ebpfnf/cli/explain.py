@@ -1,0 +1,147 @@
+"""What the optimiser made of a deployment, for a person: blocks before and after, what is shared, what moved, what could not and why."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from itertools import groupby
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ebpfnf.cli import svg, text
+
+if TYPE_CHECKING:
+    from ebpfnf.model import Graph, Position, Segments
+    from ebpfnf.optimise import Certificate, Step
+
+
+def explained(before: Graph, after: Graph, certificate: Certificate, segments: Segments) -> dict[str, Any]:
+    """All of it as JSON's types; positions are called `<instance>.<node>`."""
+    place = {p.index: p for p in before.positions}
+
+    def told(steps: Sequence[Step], kind: str) -> list[dict[str, Any]]:
+        return [
+            {"chain": place[s.of[0]].chain, "stages": [place[i].stage for i in s.of], "why": s.why} for s in steps if s.kind == kind
+        ]
+
+    return {
+        "deployment": before.deployment.name,
+        "optimised": before.deployment.optimise,
+        "chains": [_chain(chain.name, before, after, certificate) for chain in before.deployment.chains],
+        "shared": told(certificate.steps, "merge"),
+        "dropped": told(certificate.steps, "drop"),
+        "moved": told(certificate.steps, "swap"),
+        "unordered": told(certificate.steps, "unordered"),
+        "refused": [
+            {"step": kind, **row} for kind in ("merge", "swap") for row in told([s for s in certificate.refused if s.kind == kind], kind)
+        ],
+        "programs": [
+            {"name": f"seg_{number}", "stages": [f"{place[i].chain}/{place[i].stage}" for i in group]}
+            for number, group in enumerate(segments.groups)
+        ],
+    }
+
+
+def _chain(name: str, before: Graph, after: Graph, certificate: Certificate) -> dict[str, Any]:
+    """A chain as monoliths, each with all that it needs, and as what is left of them."""
+    stages = {stage.id: stage for stage in before.stages}
+    groups = {index: number for number, step in enumerate(s for s in certificate.steps if s.kind == "unordered") for index in step.of}
+
+    def block(index: int, stage: str) -> dict[str, Any]:
+        own = stages[stage]
+        may_end = sorted({"DROP", "PASS", "TX", "REDIRECT"} & set(own.mnf.verdicts))
+        return {"index": index, "stage": stage, "instance": own.instance, "node": own.node, "mnf": own.mnf.name, "may": may_end}
+
+    def writes(stage: str) -> bool:
+        return any(not field.startswith("m.") for field in stages[stage].mnf.writes)
+
+    def around(first: bool, members: Sequence[Position]) -> dict[str, list[str]]:
+        """What the framework does before and behind these positions; the chain is chosen once."""
+        tail = ["checksums"] if any(writes(p.stage) for p in members) else []
+        return {"head": ["receive", "parse", *(["classify"] if first else [])], "tail": [*tail, "send"]}
+
+    mine = [p for p in before.positions if p.chain == name]
+    vnfs: list[dict[str, Any]] = []
+    for instance, members in ((key, list(found)) for key, found in groupby(mine, key=lambda p: stages[p.stage].instance)):
+        vnfs.append({"instance": instance, "blocks": [block(p.index, p.stage) for p in members], **around(not vnfs, members)})
+    left = [p for p in after.positions if p.chain == name]
+    whole = around(True, left)
+    return {
+        "name": name,
+        "then": next(chain.then for chain in before.deployment.chains if chain.name == name),
+        "before": {"blocks": sum(len(v["blocks"]) + len(v["head"]) + len(v["tail"]) for v in vnfs), "vnfs": vnfs},
+        "after": {
+            "blocks": len(left) + len(whole["head"]) + len(whole["tail"]),
+            **whole,
+            "stages": [block(p.index, p.stage) | {"group": groups.get(p.index, -1)} for p in left],
+        },
+        "links": {
+            when: [[k.source, k.outcome, k.target] for k in graph.links if any(p.index == k.source and p.chain == name for p in mine)]
+            for when, graph in (("before", before), ("after", after))
+        },
+    }
+
+
+def explain(file: Path, granularity: str) -> dict[str, Any]:
+    """The explanation of a chain.yaml."""
+    from ebpfnf import pipeline, spec
+    from ebpfnf.generate import segment
+
+    before = pipeline.expand(spec.load(file))
+    level = granularity or before.deployment.granularity
+    after, certificate = pipeline.shorten(before, level)
+    return explained(before, after, certificate, segment(after, level))
+
+
+def show(file: Path, granularity: str, folder: Path | None, as_json: bool) -> None:
+    """The explanation of a chain.yaml, in words or as JSON; drawings of its chains into `folder`."""
+    found = explain(file, granularity)
+    if as_json:
+        text.as_json(found)
+    else:
+        draw(found)
+    for path in svg.write(found, folder) if folder else ():
+        text.note(f"drawn: {path}")
+
+
+def draw(found: Mapping[str, Any]) -> None:
+    """To the terminal."""
+    console = text.console()
+    for chain in found["chains"]:
+        console.print(f"\n[bold]{chain['name']}[/]: {chain['before']['blocks']} blocks before, {chain['after']['blocks']} after")
+        for number, vnf in enumerate(chain["before"]["vnfs"]):
+            middle = [f"[bold]{b['node']}[/]" for b in vnf["blocks"]]
+            console.print(f"  {'before' if not number else '':<7} {vnf['instance']:<9} " + _row(vnf, middle))
+        console.print(f"  {'after':<7} {'':<9} " + _row(chain["after"], _after(chain["after"]["stages"])))
+    text.line("")
+    most = max((len(chain["before"]["vnfs"]) for chain in found["chains"]), default=0)
+    if most > 1:
+        text.line(f"parsed once and checksums mended once, where up to {most} VNFs by themselves would each do it")
+    _rows("shared", [(r["chain"], f"{r['stages'][0]} takes the result of {r['stages'][1]}", r["why"]) for r in found["shared"]])
+    _rows("taken out", [(r["chain"], r["stages"][0], r["why"]) for r in found["dropped"]])
+    _rows("moved", [(r["chain"], f"{r['stages'][1]} before {r['stages'][0]}", r["why"]) for r in found["moved"]])
+    _rows("in any order", [(r["chain"], " ∥ ".join(r["stages"]), r["why"]) for r in found["unordered"]])
+    _rows("left, because", [(r["chain"], _left(r), r["why"]) for r in found["refused"]])
+    text.table("programs", ("program", "holds"), [(p["name"], ", ".join(p["stages"]) or "parse, classify") for p in found["programs"]])
+    if not found["optimised"]:
+        text.note("the file says 'optimise: false': the graph is as it is written")
+
+
+def _row(around: Mapping[str, Any], middle: Sequence[str]) -> str:
+    head, tail = ([f"[dim]{name}[/]" for name in around[end]] for end in ("head", "tail"))
+    return " → ".join([*head, *middle, *tail])
+
+
+def _after(stages: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Stages in order; those without an order among them side by side."""
+    runs = groupby(stages, key=lambda stage: (stage["group"], stage["index"] if stage["group"] < 0 else 0))
+    return [" ∥ ".join(f"[bold]{stage['stage']}[/]" for stage in members) for _, members in runs]
+
+
+def _left(row: Mapping[str, Any]) -> str:
+    one, other = row["stages"]
+    return f"{one} takes no result of {other}" if row["step"] == "merge" else f"{other} stays behind {one}"
+
+
+def _rows(title: str, rows: Sequence[Sequence[str]]) -> None:
+    if rows:
+        text.table(title, ("chain", "what", "why"), rows)
