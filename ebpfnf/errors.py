@@ -113,3 +113,7 @@ class HostUnreachable(EbpfnfError):
     """No answer: what happened there is unknown."""
 
     exit_code = 69
+
+
+class NotReached(HostUnreachable):
+    """No connection came about: nothing was done there."""

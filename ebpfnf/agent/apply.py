@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import dataclasses
 import errno
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
-from ebpfnf.agent import failpoints, journal, steps
+from ebpfnf import bundle as bundles
+from ebpfnf.agent import failpoints, journal, signature, steps, store
 from ebpfnf.agent.load import HostFacts
 from ebpfnf.agent.load import load as load_bundle
 from ebpfnf.agent.observe import observe
@@ -39,23 +42,46 @@ def silent(step: str, details: Mapping[str, Any]) -> None:
     """An `Emit` for callers who only want the result."""
 
 
-def apply(bundle: Bundle, options: Options | None = None, emit: Emit = silent) -> Result:
-    """Make `bundle` what runs here. Applying the same again changes nothing."""
+def apply(
+    bundle: Bundle,
+    options: Options | None = None,
+    emit: Emit = silent,
+    manager: store.Manager | None = None,
+    signed: signature.Signature | None = None,
+    *,
+    trusted: bool = False,
+) -> Result:
+    """Make `bundle` what runs here. Applying the same again changes nothing. For a manager it also is what runs after a reboot.
+
+    `trusted`: it was checked when it came.
+    """
     options = options or Options()
     with _change(bundle.deployment, entries=True) as seen:
-        actions = plan(bundle, seen, options)
-        work = _work(seen, bundle.ports)
-        work.bundle, work.keep_entries = bundle, options.keep_entries
-        return _run("apply", actions, work, emit)
+        if not trusted:
+            signature.check(bundle, signed)
+        with store.keeping("apply", bundle.deployment, manager, bundles.encode(bundle) if manager else b"") as keeper:
+            actions = plan(bundle, seen, options)
+            work = _work(seen, bundle.ports)
+            work.bundle, work.keep_entries = bundle, options.keep_entries
+            result = _run("apply", actions, work, emit)
+            keeper.then.append(partial(store.deployed, bundle.deployment))
+            keeper.outcome = _outcome(result, bundle.digest)
+    return _with(result, keeper)
 
 
-def rollback(deployment: str, emit: Emit = silent) -> Result:
-    """Back to the generation before."""
-    with _change(deployment) as seen:
+def rollback(deployment: str, emit: Emit = silent, manager: store.Manager | None = None, leaving: str = "") -> Result:
+    """Back to the generation before. `leaving`: only if the bundle of that digest is live, else nothing is done."""
+    with _change(deployment) as seen, store.keeping("rollback", deployment, manager) as keeper:
+        running = seen.running
+        if leaving and (running is None or running.manifest is None or running.manifest.digest != leaving):
+            return Result(deployment, seen.live, False)
         actions = plan_rollback(seen)
         previous = seen.previous
         assert previous is not None and previous.manifest is not None
-        return _run("rollback", actions, _work(seen, previous.manifest.ports), emit)
+        result = _run("rollback", actions, _work(seen, previous.manifest.ports), emit)
+        keeper.then.append(partial(store.rolled_back, deployment, previous.manifest.digest))
+        keeper.outcome = _outcome(result, previous.manifest.digest)
+    return _with(result, keeper)
 
 
 def reconcile(deployment: str, emit: Emit = silent) -> Result:
@@ -67,10 +93,27 @@ def reconcile(deployment: str, emit: Emit = silent) -> Result:
         return _run("reconcile", actions, _work(seen, running.manifest.ports), emit)
 
 
-def undeploy(deployment: str, emit: Emit = silent) -> Result:
+def undeploy(deployment: str, emit: Emit = silent, manager: store.Manager | None = None) -> Result:
     """Take it off this host, with its state and its counts."""
-    with _change(deployment) as seen:
-        return _run("undeploy", plan_undeploy(seen), _work(seen, ()), emit)
+    with _change(deployment) as seen, store.keeping("undeploy", deployment, manager) as keeper:
+        result = _run("undeploy", plan_undeploy(seen), _work(seen, ()), emit)
+        keeper.then.append(partial(store.undeployed, deployment))
+        keeper.outcome = _outcome(result, "")
+    return _with(result, keeper)
+
+
+def take_over(deployment: str, manager: store.Manager) -> store.Claim:
+    """From now on only this manager changes the deployment, until another comes with a higher epoch."""
+    with journal.locked(deployment):
+        return store.claim(deployment, manager)
+
+
+def _outcome(result: Result, digest: str) -> dict[str, Any]:
+    return {"digest": digest, "generation": result.generation, "changed": result.changed, "warnings": list(result.warnings)}
+
+
+def _with(result: Result, keeper: store.Keeper) -> Result:
+    return dataclasses.replace(result, warnings=(*result.warnings, *keeper.warnings)) if keeper.warnings else result
 
 
 def dry_run(bundle: Bundle, options: Options | None = None) -> tuple[Action, ...]:

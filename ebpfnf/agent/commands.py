@@ -6,20 +6,22 @@ import base64
 import binascii
 import dataclasses
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, TypeVar
 
 from ebpfnf import bundle as bundles
-from ebpfnf.agent import apply, edit
+from ebpfnf.agent import apply, doctor, edit, store
 from ebpfnf.agent.apply import Emit
 from ebpfnf.agent.observe import observe
 from ebpfnf.agent.plan import Action, Options, plan
+from ebpfnf.agent.signature import Signature
 from ebpfnf.agent.status import status
-from ebpfnf.errors import AgentError
+from ebpfnf.errors import AgentError, EbpfnfError
 from ebpfnf.kernel import pins
 from ebpfnf.model import Bundle
 from ebpfnf.names import KEBAB_WANTED, is_kebab
 
 Payload = Mapping[str, Any]
+T = TypeVar("T")
 
 
 def run(command: str, payload: Payload, emit: Emit) -> Any:
@@ -30,7 +32,7 @@ def run(command: str, payload: Payload, emit: Emit) -> Any:
 
 
 def _apply(payload: Payload, emit: Emit) -> Any:
-    return dataclasses.asdict(apply.apply(_bundle(payload), _options(payload), emit))
+    return dataclasses.asdict(apply.apply(_bundle(payload), _options(payload), emit, _manager(payload), _signature(payload)))
 
 
 def _plan(payload: Payload, emit: Emit) -> Any:
@@ -53,7 +55,8 @@ def _observe(payload: Payload, emit: Emit) -> Any:
 
 
 def _rollback(payload: Payload, emit: Emit) -> Any:
-    return dataclasses.asdict(apply.rollback(_deployment(payload), emit))
+    leaving = _text(payload, "leaving") if "leaving" in payload else ""
+    return dataclasses.asdict(apply.rollback(_deployment(payload), emit, _manager(payload), leaving))
 
 
 def _reconcile(payload: Payload, emit: Emit) -> Any:
@@ -61,7 +64,31 @@ def _reconcile(payload: Payload, emit: Emit) -> Any:
 
 
 def _undeploy(payload: Payload, emit: Emit) -> Any:
-    return dataclasses.asdict(apply.undeploy(_deployment(payload), emit))
+    return dataclasses.asdict(apply.undeploy(_deployment(payload), emit, _manager(payload)))
+
+
+def _claim(payload: Payload, emit: Emit) -> Any:
+    manager = _manager(payload)
+    if manager is None:
+        raise AgentError("'manager' is missing in what the agent was sent")
+    return dataclasses.asdict(apply.take_over(_deployment(payload), manager))
+
+
+def _kept(payload: Payload, emit: Emit) -> Any:
+    name = _deployment(payload)
+    return {"claim": dataclasses.asdict(store.read_claim(name)), "digest": store.kept_digest(name), "history": store.history(name)}
+
+
+def _boot(payload: Payload, emit: Emit) -> Any:
+    """Everything that a manager sent runs again; what can't is told and holds up nothing else."""
+    told = {}
+    for name in store.deployments():
+        try:
+            data = (store.folder(name) / "bundle").read_bytes()
+            told[name] = dataclasses.asdict(apply.apply(bundles.decode(data), _options({"keep_entries": True}), emit, trusted=True))
+        except (OSError, EbpfnfError) as error:
+            told[name] = {"error": str(error)}
+    return told
 
 
 def _table_get(payload: Payload, emit: Emit) -> Any:
@@ -81,6 +108,13 @@ def _table_dump(payload: Payload, emit: Emit) -> Any:
     return edit.dump(_deployment(payload), _text(payload, "table"))
 
 
+def _doctor(payload: Payload, emit: Emit) -> Any:
+    names = payload.get("interfaces", [])
+    if not (isinstance(names, list) and all(isinstance(name, str) for name in names)):
+        raise AgentError("'interfaces' is a list of names")
+    return [dataclasses.asdict(finding) for finding in doctor.examine(names)]
+
+
 COMMANDS: dict[str, Callable[[Payload, Emit], Any]] = {
     "apply": _apply,
     "plan": _plan,
@@ -90,6 +124,10 @@ COMMANDS: dict[str, Callable[[Payload, Emit], Any]] = {
     "rollback": _rollback,
     "reconcile": _reconcile,
     "undeploy": _undeploy,
+    "claim": _claim,
+    "kept": _kept,
+    "boot": _boot,
+    "doctor": _doctor,
     "table get": _table_get,
     "table set": _table_set,
     "table del": _table_del,
@@ -111,6 +149,24 @@ def _bundle(payload: Payload) -> Bundle:
 
 def _options(payload: Payload) -> Options:
     return Options(keep_entries=payload.get("keep_entries") is True, discard_entries=payload.get("discard_entries") is True)
+
+
+def _manager(payload: Payload) -> store.Manager | None:
+    said = payload.get("manager")
+    return None if said is None else _record(store.Manager, said, "manager")
+
+
+def _signature(payload: Payload) -> Signature | None:
+    said = payload.get("signature")
+    return None if said is None else _record(Signature, said, "signature")
+
+
+def _record(kind: type[T], said: Any, key: str) -> T:
+    try:
+        made: T = bundles.from_json(kind, said)
+    except (ValueError, KeyError, TypeError):
+        raise AgentError(f"'{key}' is not what the agent wants there") from None
+    return made
 
 
 def _deployment(payload: Payload) -> str:

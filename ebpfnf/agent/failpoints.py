@@ -25,6 +25,9 @@ WITHIN = (
     "journal-gone",
 )
 
+# after a manager's change stands, before the disk says so (store.py)
+KEEPING = ("unkept",)
+
 
 def hit(name: str) -> None:
     """Die or fail here if the environment says so."""

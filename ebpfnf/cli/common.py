@@ -18,6 +18,10 @@ ChainFile = Annotated[Path, typer.Argument(metavar="CHAIN.YAML", help="The deplo
 Deployment = Annotated[str, typer.Argument(metavar="DEPLOYMENT", help="A deployment's name.", show_default=False)]
 OutputOption = Annotated[Output, typer.Option("-o", "--output", help="How the result is printed.")]
 YesOption = Annotated[bool, typer.Option("-y", "--yes", help="Don't ask.")]
+HostsOption = Annotated[
+    str, typer.Option("--hosts", metavar="FILE[:GROUP]", help="Do it on these hosts by ssh: an inventory, and a group or host in it.")
+]
+SignOption = Annotated[Path | None, typer.Option("--sign", metavar="KEY", help="Sign for hosts that take signed bundles only: an ssh key.")]
 GranularityOption = Annotated[str, typer.Option("--granularity", help="Override the file's granularity: mnf, vnf or chain.", metavar="G")]
 
 
@@ -33,6 +37,15 @@ def shipped(bundle: Bundle) -> dict[str, Any]:
     from ebpfnf.bundle import encode
 
     return {"bundle": base64.b64encode(encode(bundle)).decode()}
+
+
+def built(file: Path, wanted: str) -> Bundle:
+    """The bundle of a chain.yaml, compiled before the eyes of the user."""
+    from ebpfnf import pipeline
+    from ebpfnf.cli import text
+
+    with text.working(f"compiling {file}"):
+        return pipeline.build_file(file, granularity(wanted))
 
 
 def granularity(text: str) -> str:

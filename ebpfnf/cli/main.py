@@ -11,7 +11,7 @@ import typer
 from typer.exceptions import Abort, TyperException
 
 from ebpfnf import __version__
-from ebpfnf.cli import build, change, check, lab, observe, table, text
+from ebpfnf.cli import build, change, check, fleet, lab, observe, table, text, unikernel
 from ebpfnf.errors import EbpfnfError
 
 USAGE = 64
@@ -24,7 +24,7 @@ app = typer.Typer(
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
-    epilog="Exit codes: 0 ok, 1 failed, 2 changes pending, 3 expectations failed, "
+    epilog="Exit codes: 0 ok, 1 failed, 2 changes pending, 3 expectations failed, 4 failed on some hosts, "
     "64 usage, 65 invalid spec, 69 host unreachable, 77 no privilege.",
 )
 
@@ -45,11 +45,12 @@ def options(
     context.obj = netns
 
 
-for group in (build, change, observe, check):
+for group in (build, change, observe, check, fleet):
     for command in group.COMMANDS:
         app.command(command.__name__.replace("_", "-"))(command)
 app.add_typer(table.app, name="table")
 app.add_typer(lab.app, name="lab")
+app.add_typer(unikernel.app, name="unikernel")
 
 
 def main() -> None:

@@ -55,7 +55,7 @@ def json_rows(name: str, rows: Iterable[Any], summary: Callable[[], Mapping[str,
             print(separator + json.dumps(row, ensure_ascii=False), end="")
             separator = ",\n"
     except EbpfnfError as problem:
-        print('\n], "errors": ' + json.dumps([_described(problem)], ensure_ascii=False) + "}")
+        print('\n], "errors": ' + json.dumps([described(problem)], ensure_ascii=False) + "}")
         raise Told(problem) from problem
     print('\n], "summary": ' + json.dumps(summary(), ensure_ascii=False) + "}")
 
@@ -92,11 +92,31 @@ def working(words: str) -> Iterator[Any]:
         yield status.update
 
 
+@contextmanager
+def table_of_progress(said: Mapping[str, str]) -> Iterator[Callable[[], None]]:
+    """A table of what happens where, as long as it happens; call what it yields after `said` has changed. Silent without a terminal."""
+    if not sys.stderr.isatty():
+        yield lambda: None
+        return
+    from rich.live import Live
+    from rich.table import Table
+    from rich.text import Text
+
+    def drawn() -> Table:
+        table = Table.grid(padding=(0, 2))
+        for name, words in said.items():
+            table.add_row(Text(name, "bold"), Text(words))
+        return table
+
+    with Live(drawn(), console=console(stderr=True), transient=True, auto_refresh=False) as live:
+        yield lambda: live.update(drawn(), refresh=True)
+
+
 def error(problem: EbpfnfError, output: Output = Output.text) -> None:
     """An error as it should be seen: where, what, the cure; all of them when there are several."""
     problems = problem.errors if isinstance(problem, SpecErrors) else (problem,)
     if output is Output.json:
-        json.dump({"errors": [_described(p) for p in problems]}, sys.stdout, indent=2, ensure_ascii=False)
+        json.dump({"errors": [described(p) for p in problems]}, sys.stdout, indent=2, ensure_ascii=False)
         print()
         return
     for each in problems:
@@ -105,7 +125,8 @@ def error(problem: EbpfnfError, output: Output = Output.text) -> None:
             print(each.log, file=sys.stderr)
 
 
-def _described(problem: EbpfnfError) -> dict[str, Any]:
+def described(problem: EbpfnfError) -> dict[str, Any]:
+    """An error for a program."""
     where = problem.where
     return {
         "error": problem.what,

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from ebpfnf.agent import netlink
-from ebpfnf.errors import EbpfnfError, HostUnreachable
+from ebpfnf.errors import EbpfnfError, HostUnreachable, NotReached
 from ebpfnf.fleet.inventory import Target
 
 CONNECT = 3.0  # seconds for each step of connecting
@@ -45,7 +45,10 @@ class Transport:
         self._closed = threading.Event()
 
     def run(self, command: str, data: bytes, on_line: Callable[[str], None], seconds: float) -> Finished:
-        """Runs a shell command, gives it `data`, hands on its lines as they come. HostUnreachable: what happened there is unknown."""
+        """Runs a shell command, gives it `data`, hands on its lines as they come.
+
+        HostUnreachable: what happened there is unknown; NotReached: nothing.
+        """
         import paramiko
 
         if self._connection is None:
@@ -99,7 +102,7 @@ class Transport:
 
     def _refuse(self, what: str, cure: str) -> None:
         self.close()
-        raise HostUnreachable(what, self._target.where, cure) from None
+        raise NotReached(what, self._target.where, cure) from None
 
     def _ping(self, transport: Any, closed: threading.Event) -> None:
         """Asks something that every sshd answers, if only by a refusal."""
