@@ -1,0 +1,47 @@
+/* What every image does, whatever is below: a guest's hardware (main.c) or a process (native.c). */
+#pragma once
+
+#include "mnf.h"
+
+enum {
+	CONFIG_MOST = 256 << 10,
+	CONTROL_TYPE = 0x88b5,
+	CONTROL_HEAD = 22,
+	CONTROL_MOST = 1400,	/* bytes of text in one control frame */
+	FRAME_LEAST = 60,
+};
+
+enum control {
+	CONTROL_READY = 1,
+	CONTROL_CONFIG = 2,
+	CONTROL_STATS = 3,
+	CONTROL_DRAIN = 4,
+	CONTROL_QUIT = 5,
+	CONTROL_REPLY = 0x80,
+};
+
+extern u64 clock_now;
+extern bool quit_wanted;	/* a control frame asked for the end: send what is queued, then end */
+
+/* Reads a configuration, `<mnf>.<param> <value>` lines. All of it is checked before any is set. Null, or what is wrong. */
+const char *config_read(char *text, u32 len, bool live);
+
+/* Processes a frame; true: send it. */
+bool core_frame(struct frame *frame);
+
+/* Writes the frame that says that this image serves. */
+void core_ready(struct frame *frame, const u8 mac[6]);
+
+/* Replaces a control frame by its answer. */
+void control_answer(struct frame *frame);
+
+struct totals {
+	u64 received, sent, dropped, control, runts;
+};
+extern struct totals totals;
+
+/* Lines `name value` of all counters from number `from` on, as many as fit; `next`: the first that did not, or 0. */
+u32 stats_write(char *text, u32 room, u32 from, u32 *next);
+
+/* What is below provides these. */
+void platform_fail(const char *what) __attribute__((noreturn));
