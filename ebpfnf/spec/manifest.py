@@ -17,7 +17,7 @@ from ebpfnf.spec.yaml import Node
 from ebpfnf.tables.types import SCALARS
 
 MAX_BODY = 1 << 16
-MAX_SCRATCH = 4096
+MAX_SCRATCH = 8192
 _FIELD_TYPES = [name for name in SCALARS if name not in ("prefix", "flow")]
 
 

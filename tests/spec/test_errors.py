@@ -123,7 +123,7 @@ CASES = [
     (MNF, "  idle:", "  mnf:", "mnfs/gate/mnf.yaml:10:3: a parameter can't be called 'mnf'"),
     (MNF, "metadata: {score: u16}", "metadata: {score: u128}", "type 'u128' (did you mean"),
     (MNF, "metadata: {score: u16}", "metadata: {score: u16, int: u8}", "'int' is a word of C"),
-    (MNF, "u8[16]", "u64[600]", "scratch of 4808 bytes (at most 4096)"),
+    (MNF, "u8[16]", "u64[1200]", "scratch of 9608 bytes (at most 8192)"),
     (MNF, "u8[16]", "u8[n]", "type 'u8[n]'"),
     (MNF, "mnf: gate\n", "mnf: gate\nruns_in: unikernel\n", "mnfs/gate/mnf.yaml:2:10: runs_in 'unikernel' is not supported"),
     # ---- mnf.yaml: tables

@@ -82,6 +82,13 @@ inline_always void record_load(struct pkt *pkt)
 	__builtin_memcpy(RECORD_OF(pkt), pkt->slot->record, RECORD_SIZE);
 }
 
+/* For a body before a long loop: what comes is verified once, and not for each way that led here. */
+inline_always void settle(struct pkt *pkt)
+{
+	record_save(pkt);
+	record_load(pkt);
+}
+
 inline_always u64 clock_now(const struct slot *slot)
 {
 	if (HOST->flags & HOST_VIRTUAL_CLOCK)

@@ -93,6 +93,13 @@ enum {
 	IPPROTO_DSTOPTS = 60,
 };
 
+/* The same value, of which the compiler knows nothing: arithmetic on it is not turned into a branch. */
+inline_always u64 opaque(u64 x)
+{
+	as_checked(x);
+	return x;
+}
+
 inline_always int ip_equal(const struct ip_addr *a, const struct ip_addr *b)
 {
 	return a->q[0] == b->q[0] && a->q[1] == b->q[1];
