@@ -4,17 +4,26 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 
-from ebpfnf.cli import draw, text
-from ebpfnf.cli.common import ChainFile, Deployment, GranularityOption, OutputOption, YesOption, granularity, host, shipped
+from ebpfnf.cli import draw, everywhere, explain, text
+from ebpfnf.cli.common import (
+    ChainFile,
+    Deployment,
+    GranularityOption,
+    HostsOption,
+    OutputOption,
+    SignOption,
+    YesOption,
+    built,
+    granularity,
+    host,
+    shipped,
+)
 from ebpfnf.cli.text import Output
 from ebpfnf.errors import EbpfnfError, PrivilegeError
-
-if TYPE_CHECKING:
-    from ebpfnf.model import Bundle
 
 PENDING = 2
 
@@ -29,12 +38,23 @@ def plan(
     detailed_exitcode: Annotated[bool, typer.Option("--detailed-exitcode", help="Exit with 2 when something would change.")] = False,
     keep_entries: KeepOption = False,
     discard_entries: DiscardOption = False,
+    explain_: Annotated[bool, typer.Option("--explain", help="Tell what the optimiser did, what it could not, and why.")] = False,
+    drawings: Annotated[Path | None, typer.Option("--svg", metavar="FOLDER", help="With --explain: draw each chain into it.")] = None,
+    hosts: HostsOption = "",
     output: OutputOption = Output.text,
 ) -> None:
     """Show what a chain.yaml means and what a deploy would do, without doing it."""
-    bundle = _built(file, granularity_)
+    if explain_ or drawings:
+        explain.show(file, granularity(granularity_), drawings, output is Output.json)
+        return
+    bundle = built(file, granularity_)
     if output is Output.text:
         draw.plan(bundle)
+    if hosts:
+        options = {"keep_entries": keep_entries, "discard_entries": discard_entries}
+        if everywhere.plan(hosts, bundle, options, output) and detailed_exitcode:
+            raise typer.Exit(PENDING)
+        return
     why_not, actions = "", []
     refusal: EbpfnfError | None = None
     try:
@@ -63,11 +83,19 @@ def deploy(
     keep_entries: KeepOption = False,
     discard_entries: DiscardOption = False,
     yes: YesOption = False,
+    hosts: HostsOption = "",
+    sign: SignOption = None,
     output: OutputOption = Output.text,
 ) -> None:
     """Make a chain.yaml run. Traffic of an earlier generation goes on until one flip; nothing changes when nothing differs."""
-    bundle = _built(file, granularity_)
-    payload = {**shipped(bundle), "keep_entries": keep_entries, "discard_entries": discard_entries}
+    bundle = built(file, granularity_)
+    options = {"keep_entries": keep_entries, "discard_entries": discard_entries}
+    if hosts:
+        if discard_entries and not dry_run:
+            text.confirmed(f"discard the entries of '{bundle.deployment}' that were changed live?", yes)
+        everywhere.deploy(hosts, bundle, options, sign, dry_run, output)
+        return
+    payload = {**shipped(bundle), **options}
     if dry_run:
         actions = host(context).run("dry-run", payload)
         if output is Output.json:
@@ -89,6 +117,8 @@ def swap(
     granularity_: GranularityOption = "",
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Load everything through the kernel's verifier, then unload it.")] = False,
     yes: YesOption = False,
+    hosts: HostsOption = "",
+    sign: SignOption = None,
     output: OutputOption = Output.text,
 ) -> None:
     """Replace one mNF of a running deployment by another version, under traffic: no packet is lost or sees both."""
@@ -98,6 +128,9 @@ def swap(
     deployment = pipeline.replace(spec.load(file), stage, spec.load_mnf(with_))
     with text.working(f"compiling {file}"):
         bundle = pipeline.build(deployment, granularity(granularity_))
+    if hosts:
+        everywhere.deploy(hosts, bundle, {"keep_entries": True}, sign, dry_run, output)
+        return
     running = where.run("status", {"deployment": deployment.name})
     if not running["running"]:
         raise EbpfnfError(f"'{deployment.name}' does not run here", cure="deploy it first")
@@ -111,23 +144,34 @@ def swap(
     _report(_run(context, "apply", {**shipped(bundle), "keep_entries": True}, f"swapping {stage}"), output)
 
 
-def rollback(context: typer.Context, deployment: Deployment, yes: YesOption = False, output: OutputOption = Output.text) -> None:
+def rollback(
+    context: typer.Context,
+    deployment: Deployment,
+    yes: YesOption = False,
+    hosts: HostsOption = "",
+    output: OutputOption = Output.text,
+) -> None:
     """Go back to the generation before, by one flip."""
     text.confirmed(f"roll '{deployment}' back to its earlier generation?", yes)
+    if hosts:
+        everywhere.change(hosts, deployment, "rollback", output)
+        return
     _report(_run(context, "rollback", {"deployment": deployment}, f"rolling {deployment} back"), output)
 
 
-def undeploy(context: typer.Context, deployment: Deployment, yes: YesOption = False, output: OutputOption = Output.text) -> None:
+def undeploy(
+    context: typer.Context,
+    deployment: Deployment,
+    yes: YesOption = False,
+    hosts: HostsOption = "",
+    output: OutputOption = Output.text,
+) -> None:
     """Detach a deployment from its ports and remove it with all its state."""
     text.confirmed(f"remove '{deployment}' with all its state?", yes)
+    if hosts:
+        everywhere.change(hosts, deployment, "undeploy", output)
+        return
     _report(_run(context, "undeploy", {"deployment": deployment}, f"removing {deployment}"), output)
-
-
-def _built(file: Path, wanted: str) -> Bundle:
-    from ebpfnf import pipeline
-
-    with text.working(f"compiling {file}"):
-        return pipeline.build_file(file, granularity(wanted))
 
 
 def _run(context: typer.Context, command: str, payload: Mapping[str, Any], words: str) -> Mapping[str, Any]:
