@@ -8,6 +8,9 @@
 #define DIRECT_K1 0x9e3779b97f4a7c15ULL
 #define DIRECT_K2 0xbf58476d1ce4e5b9ULL
 
+/* 1 << 16 * way, times this, has `way` in its two highest bits: no branch to be guessed. */
+#define DIRECT_WAY (1ULL << 46 | 2ULL << 30 | 3ULL << 14)
+
 struct direct_tail {
 	u64 value[2];
 	u64 mask[2];
@@ -65,17 +68,19 @@ inline_always u64 direct_find_wide(const void *half, u64 root, u32 bits, u64 siz
 	return direct_tail(half, cell, size, high, low);
 }
 
-/* Eight bits a step. */
+/* Eight bits a step below a root of eight, else four. */
 inline_always u64 direct_find_v4(const void *half, u64 root, u32 bits, u64 size, const struct ip_addr *addr)
 {
 	u64 a = (u64)bpf_ntohl(addr->w[3]) << 32;
 	u64 cell = *(const u32 *)(half + root + (a >> (64 - bits) << 2));
+	const u32 stride = bits == 8 ? 8 : 4;
 
-	for (u32 step = 0; step < (32 - bits) / 8; step++) {
-		a <<= step ? 8 : bits;
+	a <<= bits;
+	for (u32 step = 0; step < (32 - bits) / stride; step++) {
 		if (!(cell & DIRECT_NODE))
 			break;
-		cell = direct_cell(half, ((cell & ~DIRECT_NODE) << 6) + (a >> 56 << 2), size);
+		cell = direct_cell(half, ((cell & ~DIRECT_NODE) << 6) + (a >> (64 - stride) << 2), size);
+		a <<= stride;
 	}
 	return direct_tail(half, cell, size, addr->q[0], addr->q[1]);
 }

@@ -18,7 +18,7 @@ MODES = ("auto", "kernel", "direct")
 
 def chosen(table: Table, mode: str) -> Table:
     """The table with what shall stand behind it. `auto`: direct where that fits; `direct`: TableError where it does not."""
-    if mode == "kernel":
+    if mode == "kernel" or table.kind == "automaton":  # one look-up serves all bytes of a packet
         return table
     direct, why = _direct(table)
     if not why and shape.map_size(direct, value_type(direct)) > LARGEST:

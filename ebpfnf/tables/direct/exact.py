@@ -88,7 +88,8 @@ def _place(hashes: list[int], count: int) -> dict[int, tuple[int, int]] | None:
     held: list[list[int]] = [[] for _ in range(count)]
     homes = [((h >> 32) * count >> 32, (h & 0xFFFFFFFF) * count >> 32) for h in hashes]
     for number in range(len(hashes)):
-        moving, home = number, min(homes[number], key=lambda b: len(held[b]))
+        one, other = homes[number]
+        moving, home = number, one if len(held[one]) < WAYS else other  # where it is looked for first, if that can be
         for turn in range(_MOVES):
             if len(held[home]) < WAYS:
                 held[home].append(moving)

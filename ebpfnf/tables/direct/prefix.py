@@ -11,7 +11,7 @@ from ebpfnf.tables.direct.place import LINE, Space, up
 from ebpfnf.tables.direct.trie import V4, V6, most_bytes, plant, root_bits
 
 KEY = 24  # as layout.encode_key makes it: u32 length (32 bits of family before the address), u32 family, address
-_ENOUGH = 8 << 20  # room below the roots: for the worst that `size` prefixes can need, or this, or twice what the file needs
+_ENOUGH = 8 << 20  # room below the roots: for the worst that `size` prefixes can need, or this, or half as much again as the file needs
 
 
 def cells_at(table: Table) -> int:
@@ -60,4 +60,4 @@ def read(table: Table, value_size: int, half: memoryview) -> dict[bytes, bytes]:
 def room(table: Table, used: int) -> int:
     """Bytes of a half for a table whose entries need `used`."""
     start = up(cells_at(table) + table.size * stride(0), LINE)
-    return up(used + min(most_bytes(table.size), max(_ENOUGH, used - start)), LINE)
+    return up(used + min(most_bytes(table.size), max(_ENOUGH, (used - start) // 2)), LINE)
