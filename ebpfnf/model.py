@@ -325,6 +325,7 @@ class MapSpec:
     scope: Scope = Scope.GENERATION
     flags: int = 0
     per_cpu_slots: bool = False
+    per_cpu_entries: bool = False  # max_entries is for each CPU
     frozen: bytes | None = None  # contents of a read-only map (BPF_F_RDONLY_PROG, frozen before load)
     inner: MapSpec | None = None
     pin: str = ""  # the pin's name for STATE maps and tables
@@ -358,7 +359,7 @@ class Counter:
 
     index: int
     name: str  # edge.acl_deny, inbound.entered, wan.otherwise, ...
-    kind: str  # entered drop pass tx redirect outcome otherwise fault
+    kind: str  # entered drop pass tx redirect outcome otherwise fault; of stages in VMs: sent returned bypassed
     port: str = ""
     chain: str = ""
     stage: str = ""
@@ -418,6 +419,22 @@ class Program:
     line_info_size: int = 16
 
 
+VM_INSTANCES = 8  # of one stage, at most
+
+
+@dataclass(frozen=True, slots=True)
+class Vm:
+    """A stage that runs in virtual machines of its own. A later generation with the same digest takes them over, with their state."""
+
+    stage: str
+    number: int  # its place in the maps `vms` and `vm_state`
+    on_failure: str  # bypass | drop: what becomes of packets while none of its machines serves
+    instances: int
+    image: bytes  # a bootable ELF (PVH)
+    config: str  # what the guest reads when it starts: lines `<mnf>.<param> <value>`
+    digest: str  # of image and config
+
+
 @dataclass(frozen=True, slots=True)
 class Bundle:
     """The compiled, host-independent artefact. Written by `bundle.encode`, read by `bundle.decode`."""
@@ -436,5 +453,6 @@ class Bundle:
     chains: tuple[Mapping[str, Any], ...]  # name, on, direction, path, then, match in text
     authors: Mapping[str, str] = field(default_factory=dict)
     certificate: Mapping[str, Any] = field(default_factory=dict)  # what the optimiser did, and why it was allowed to
+    vms: tuple[Vm, ...] = ()
     version: int = 1
     digest: str = ""  # sha256 of everything else

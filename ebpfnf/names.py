@@ -23,7 +23,7 @@ return short signed sizeof static struct switch typedef typeof union unix unsign
 """
 C_WORDS = frozenset(_WORDS.split())
 
-RESERVED_INSTANCES = frozenset({"route", "port", "chain"})
+RESERVED_INSTANCES = frozenset({"route", "port", "chain", "vm"})
 
 
 def is_snake(text: str) -> bool:

@@ -10,7 +10,7 @@ from typing import Any
 from ebpfnf import bundle, compile, graph, optimise, spec
 from ebpfnf.errors import EbpfnfError
 from ebpfnf.generate import generate, segment
-from ebpfnf.model import Bundle, Deployment, Graph, Mnf, Program, Segments, Source
+from ebpfnf.model import Bundle, Deployment, Graph, Mnf, Program, Segments, Source, Vm
 from ebpfnf.optimise import Certificate
 
 
@@ -57,7 +57,8 @@ def expand(deployment: Deployment) -> Graph:
 
 def shorten(expanded: Graph, granularity: str) -> tuple[Graph, Certificate]:
     """The graph that does the same with less, proved: CertificateError where it is not so."""
-    level = granularity if expanded.deployment.optimise else "off"
+    machines = any(stage.mnf.runs_in != "xdp" for stage in expanded.stages)
+    level = granularity if expanded.deployment.optimise and not machines else "off"  # the calculus knows no VMs
     optimised, certificate = optimise.optimise(expanded, spec.fields(), level)
     optimise.check(expanded, certificate, optimised, spec.fields())
     return optimised, certificate
@@ -71,7 +72,17 @@ def assemble(shortened: Graph, segments: Segments, certificate: Certificate | No
 
 
 def _bodies(expanded: Graph) -> dict[str, str]:
-    return {stage.mnf.folder: Path(stage.mnf.folder, "mnf.c").read_text() for stage in expanded.stages}
+    return {stage.mnf.folder: Path(stage.mnf.folder, "mnf.c").read_text() for stage in expanded.stages if stage.mnf.runs_in == "xdp"}
+
+
+def _vms(expanded: Graph) -> tuple[Vm, ...]:
+    """The stages that run in VMs, with their images and what their guests read at the start."""
+    stages = [stage for stage in expanded.stages if stage.mnf.runs_in != "xdp"]
+    if not stages:
+        return ()
+    from ebpfnf.vm import guest  # it wants gcc, which who has no VMs needs not
+
+    return tuple(guest.machine(stage, number) for number, stage in enumerate(stages))
 
 
 def _bundle(
@@ -109,6 +120,7 @@ def _bundle(
         ),
         authors={name: f"{Path(path).parent.name}/{Path(path).name}" for name, path in source.authors.items()},
         certificate=certificate.as_json() if certificate else {},
+        vms=_vms(expanded),
     )  # fmt: skip
 
 

@@ -33,16 +33,20 @@ def stage_inputs(manifest: Manifest, counts: Sequence[int]) -> dict[str, int]:
 def position_inputs(manifest: Manifest, counts: Sequence[int]) -> dict[int, int]:
     """Packets that entered each position.
 
-    What enters either ends there or leaves by an outcome, and both are counted; the rest leaves by NEXT. Counters are read
-    while packets run, so a difference may come out a few below nothing: it is nothing.
+    What enters either ends there or leaves by an outcome, and both are counted; the rest leaves by NEXT. Behind a VM, which may
+    make several packets of one or none, what goes on is counted itself. Counters are read while packets run, so a difference may
+    come out a few below nothing: it is nothing.
     """
     ended: dict[int, int] = {}
     left: dict[tuple[int, str], int] = {}
     entered: dict[str, int] = {}
+    behind_vm: dict[int, int] = {}
     for counter in manifest.counters:
         count = counts[counter.index]
         if counter.kind == "entered":
             entered[counter.chain] = entered.get(counter.chain, 0) + count
+        elif counter.kind in ("returned", "bypassed"):
+            behind_vm[counter.position] = behind_vm.get(counter.position, 0) + count
         elif counter.kind == "outcome":
             way = (counter.position, counter.name.rsplit(".", 1)[-1])
             left[way] = left.get(way, 0) + count
@@ -60,7 +64,7 @@ def position_inputs(manifest: Manifest, counts: Sequence[int]) -> dict[int, int]
             order.add(int(link["target"]), int(link["source"]))
     for index in order.static_order():
         by_outcome = sum(count for (source, _), count in left.items() if source == index)
-        straight = max(0, inputs[index] - ended.get(index, 0) - by_outcome)
+        straight = behind_vm.get(index, max(0, inputs[index] - ended.get(index, 0) - by_outcome))
         for link in manifest.links:
             if int(link["source"]) == index and int(link["target"]) in inputs:
                 outcome = str(link["outcome"])

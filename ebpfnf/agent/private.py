@@ -10,11 +10,11 @@ import fcntl
 import os
 import socket
 import struct
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass
 
-from ebpfnf.agent import tables
+from ebpfnf.agent import tables, vms
 from ebpfnf.agent.load import HostFacts, load
 from ebpfnf.errors import AgentError, TableError
 from ebpfnf.kernel.insn import INGRESS_SLOT
@@ -56,11 +56,15 @@ class PrivateCopy:
     """A context manager. Inside, the calling thread stays on one CPU: the slot that is read is the slot that was written.
 
     `ports` maps port names to interfaces of the caller's network namespace, for route lookups; without it each port is the
-    loopback interface, whose MTU counts as 1,500, and the kernel's routes lead to no port.
+    loopback interface, whose MTU counts as 1,500, and the kernel's routes lead to no port. `guest` stands in for the VMs: it is
+    handed each frame that goes to one and says which comes back, the same unless it is given.
     """
 
-    def __init__(self, bundle: Bundle, ports: Mapping[str, int] | None = None) -> None:
+    def __init__(
+        self, bundle: Bundle, ports: Mapping[str, int] | None = None, guest: Callable[[bytes], bytes] = lambda frame: frame
+    ) -> None:
         self.bundle = bundle
+        self._guest = guest
         self._interfaces = dict(ports or {})
         self._numbers = {port.name: port.number for port in bundle.ports}
         self._ports = {port.number: port.name for port in bundle.ports}
@@ -82,6 +86,9 @@ class PrivateCopy:
                     tables.fill(table, self._maps[table.name], table.entries)
             self._slot = self._cpu * self.bundle.slot.size
             self._runner = Runner(self._loaded.programs[0])
+            self._resume = Runner(self._loaded.programs[-1])
+            for vm in self.bundle.vms:
+                self.vms_serve(vm.number, (_LOOPBACK[0],))
             self._stack = stack.pop_all()
         return self
 
@@ -94,14 +101,24 @@ class PrivateCopy:
         TooShort for fewer than 14 bytes, TooLong for more than MAX_FRAME; AgentError where the kernel won't run it, or the
         program ended without saying where.
         """
+        struct.pack_into("=I", self._ingress, self._cpu * INGRESS_SLOT, self._number(port))
+        struct.pack_into("=Q", self._meta, self._slot + self.bundle.slot.clock, now_ns)
+        outcome = self._run(self._runner, frame, self._interfaces.get(port, 0))
+        while outcome.counter.kind == "sent":
+            outcome = self.resume(self._guest(outcome.data))
+        return outcome
+
+    def resume(self, frame: bytes) -> Outcome:
+        """Let the deployment handle `frame` as it came from a VM."""
+        return self._run(self._resume, frame, 0)
+
+    def _run(self, runner: Runner, frame: bytes, ifindex: int) -> Outcome:
         if len(frame) > MAX_FRAME:
             raise TooLong(f"a frame of {len(frame)} bytes: the kernel runs none above {MAX_FRAME} in one piece")
         slot, meta = self.bundle.slot, self._meta
-        struct.pack_into("=I", self._ingress, self._cpu * INGRESS_SLOT, self._number(port))
-        struct.pack_into("=Q", meta, self._slot + slot.clock, now_ns)
         mark = _EXIT.unpack_from(meta, self._slot + slot.exit)[4]
         try:
-            action = self._runner.run(frame, 1, self._interfaces.get(port, 0))
+            action = runner.run(frame, 1, ifindex)
         except BpfError as error:
             raise _refused(frame, error) from error
         _, counter, leaves_by, position, after = _EXIT.unpack_from(meta, self._slot + slot.exit)
@@ -109,7 +126,7 @@ class PrivateCopy:
             raise AgentError(f"a frame ended without an exit record (XDP action {action})", cure="a bug of ebpfnf: please report the frame")
         return Outcome(
             action=action,
-            data=self._runner.data,
+            data=runner.data,
             counter=self.bundle.counters[counter],
             port=self._ports.get(leaves_by, ""),
             position=position - 1,
@@ -125,6 +142,11 @@ class PrivateCopy:
         except BpfError as error:
             raise _refused(frame, error) from error
         return self._runner.ns
+
+    def vms_serve(self, stage: int, taps: tuple[int, ...]) -> None:
+        """Let the stage of that number have VMs behind these interfaces."""
+        with ExitStack() as stack:
+            vms.serve(self._map(stack, "vms"), self._map(stack, "vm_state"), stage, taps)
 
     def counts(self) -> dict[str, int]:
         """Each counter of the deployment by its name."""

@@ -25,6 +25,13 @@ _CHAIN = (
     ("missed", "fault", "a tail call found no program"),
     ("bad_verdict", "fault", "an mNF returned what its manifest does not declare"),
 )
+_VM = (
+    ("to_vm", "sent", "the packet went to the stage's VM"),
+    ("from_vm", "returned", "the VM gave a packet back"),
+    ("vm_too_big", "drop", "the frame is larger than a VM takes"),
+    ("vm_refused", "fault", "the VM's interface does not take frames"),
+    ("vm_malformed", "drop", "what the VM gave back has broken headers"),
+)
 _OUT = {"pass": "pass", "drop": "drop", "reflect": "tx"}
 
 
@@ -35,7 +42,8 @@ class Counters:
     all: list[Counter] = field(default_factory=list)
     by_port: dict[tuple[str, str], int] = field(default_factory=dict)
     by_chain: dict[tuple[str, str], int] = field(default_factory=dict)
-    by_position: dict[tuple[int, str], int] = field(default_factory=dict)  # (position, PASS | TX | REDIRECT | reason | >outcome)
+    by_position: dict[tuple[int, str], int] = field(default_factory=dict)  # (position, PASS | TX | REDIRECT | reason | >outcome | =vm's)
+    unknown: int = 0  # of a frame that no VM was sent
 
     def add(self, name: str, kind: str, text: str, *, port: str = "", chain: str = "", stage: str = "", position: int = -1) -> int:
         """Appends a counter; its index."""
@@ -77,4 +85,12 @@ def allocate(graph: Graph) -> Counters:
             kind = {DROPPED: "drop", PASSED: "pass"}.get(ended[position.index, outcome], "outcome")
             index = counters.add(f"{stage.instance}.{outcome}", kind, f"'{stage.id}' said {outcome}", **where)  # type: ignore[arg-type]
             counters.by_position[position.index, f">{outcome}"] = index
+        if stage.mnf.runs_in != "xdp":
+            bypass = stage.config["on_failure"] == "bypass"
+            down = ("vm_down", "bypassed" if bypass else "drop", "no VM of the stage serves")
+            for what, kind, text in (*_VM, down):
+                index = counters.add(f"{stage.instance}.{what}", kind, text, **where)  # type: ignore[arg-type]
+                counters.by_position[position.index, f"={what}"] = index
+    if any(stage.mnf.runs_in != "xdp" for stage in graph.stages):
+        counters.unknown = counters.add("vm.unknown", "drop", "a frame from a VM names no packet that was sent to it")
     return counters

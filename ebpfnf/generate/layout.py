@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ebpfnf.errors import GenerateError
-from ebpfnf.model import ConstLayout, Fields, SlotLayout, Stage
+from ebpfnf.model import VM_INSTANCES, ConstLayout, Fields, SlotLayout, Stage
 from ebpfnf.tables.types import Record, Type, type_of
 
 _SIZES = {"u8": 1, "u16": 2, "u32": 4, "u64": 8, "be16": 2, "be32": 4}
@@ -121,6 +121,19 @@ def _given(stage: Stage, name: str, kind: Type) -> Any:
     if value is None:
         raise GenerateError(f"'{stage.id}': parameter '{name}' has no value", stage.mnf.where)
     return kind.parse(value)
+
+
+VM_RECORDS = 4096  # packets of one CPU that may be in VMs at once, beyond which their records are overwritten; a power of two
+
+
+def vm_saved_size(words: int) -> int:
+    """struct saved in vm.h."""
+    return 24 + 8 * words
+
+
+def vm_state_size(stages: int) -> int:
+    """struct vm_state in vm.h."""
+    return 8 + stages * 4 * (1 + VM_INSTANCES)
 
 
 def const_layout(size: int) -> ConstLayout:

@@ -9,27 +9,30 @@ from ebpfnf.generate import layout
 from ebpfnf.generate.counters import allocate
 from ebpfnf.generate.state import Made, classifier, made
 from ebpfnf.generate.typed import FRAMEWORK, CIdent, CInt, CType, environment
-from ebpfnf.generate.view import chain_views, port_views, segment_views
-from ebpfnf.model import Fields, Graph, MapSpec, Scope, Segments, SlotLayout, Source, Stage
+from ebpfnf.generate.view import chain_views, port_views, program_name, segment_views, vm_numbers
+from ebpfnf.model import VM_INSTANCES, Fields, Graph, MapSpec, Scope, Segments, SlotLayout, Source, Stage
 from ebpfnf.names import c_field, c_identifier
 from ebpfnf.tables.types import Enumeration, type_of
 
 _FIRST_ID = 0x7F000000  # symbolic map ids: no other constant of a program looks like these
-_HEADERS = ("types.h", "direct.h", "packet.h", "parse.h", "headers.h", "fib.h", "leave.h")
+_HEADERS = ("types.h", "direct.h", "packet.h", "parse.h", "headers.h", "fib.h", "leave.h", "vm.h")
 _MMAPABLE, _RDONLY_PROG = 1 << 10, 1 << 7  # linux/bpf.h
 
 
 def generate(graph: Graph, segments: Segments, fields: Fields, bodies: Mapping[str, str]) -> Source:
     """The C of this graph, cut into these segments. `bodies`: an mNF's folder -> the text of its mnf.c."""
-    includes = _includes(graph)
+    stages = tuple(stage for stage in graph.stages if stage.mnf.runs_in == "xdp")
+    machines = len(vm_numbers(graph))
+    includes = _includes(stages)
     counters = allocate(graph)
     chains = classifier(graph, fields)
-    tables = [(stage, made(stage, fields, graph.deployment.tables)) for stage in graph.stages]
-    configurations, const = layout.configurations(graph.stages)
+    tables = [(stage, made(stage, fields, graph.deployment.tables)) for stage in stages]
+    configurations, const = layout.configurations(stages)
     words = layout.record_words(fields, graph.meaning.stages)
-    scratch = max((-(-layout.struct_size(layout.scratch_members(s)) // 8) for s in graph.stages if s.mnf.scratch), default=1)
+    scratch = max((-(-layout.struct_size(layout.scratch_members(s)) // 8) for s in stages if s.mnf.scratch), default=1)
     slot = layout.slot_layout(words, len(counters.all), scratch)
-    framework = _maps(graph, segments, slot, const)
+    count = len(segments.groups) + bool(machines)
+    framework = (*_maps(graph, count, slot, const), *_vm_maps(machines, words))
     owners = (chains, *(own for _, own in tables))
     maps = (*framework, *(spec for owner in owners for spec in owner.maps))
     ids = {spec.name: _FIRST_ID + k for k, spec in enumerate(maps)}
@@ -44,6 +47,7 @@ def generate(graph: Graph, segments: Segments, fields: Fields, bodies: Mapping[s
             record_words=CInt(words),
             scratch_words=CInt(scratch),
             slot_size=CInt(slot.size),
+            vm=_vm(machines, words, counters.unknown) if machines else None,
             metadata=[_member(m) for m in layout.metadata_members(fields)],
             own_metadata=[(CIdent(name), [_member(m) for m in members]) for name, members in layout.own_metadata(graph.meaning.stages)],
             classifier=chains.views(ids)[0],
@@ -62,7 +66,7 @@ def generate(graph: Graph, segments: Segments, fields: Fields, bodies: Mapping[s
             **{f"mnf/{name}.c": bodies[folder] for folder, name in includes.items()},
         },
         authors={f"mnf/{name}.c": f"{folder}/mnf.c" for folder, name in includes.items()},
-        programs=tuple(f"seg_{k}" for k in range(len(segments.groups))),
+        programs=tuple(program_name(segments, k) for k in range(count)),
         maps=maps,
         tables=tuple(table for owner in owners for table in owner.tables),
         counters=tuple(counters.all),
@@ -72,25 +76,47 @@ def generate(graph: Graph, segments: Segments, fields: Fields, bodies: Mapping[s
     )
 
 
-def _includes(graph: Graph) -> dict[str, str]:
+def _includes(stages: Sequence[Stage]) -> dict[str, str]:
     """What each mNF's body is called in the module. During a swap two versions of one mNF may stand side by side."""
     names: dict[str, str] = {}
-    for stage in graph.stages:
+    for stage in stages:
         if stage.mnf.folder not in names:
-            versions = sum(1 for s in graph.stages if s.mnf.name == stage.mnf.name and s.mnf.folder in names)
+            versions = sum(1 for s in stages if s.mnf.name == stage.mnf.name and s.mnf.folder in names)
             names[stage.mnf.folder] = f"{stage.mnf.name}__{versions + 1}" if versions else stage.mnf.name
     return names
 
 
-def _maps(graph: Graph, segments: Segments, slot: SlotLayout, const: bytes) -> tuple[MapSpec, ...]:
+def _maps(graph: Graph, programs: int, slot: SlotLayout, const: bytes) -> tuple[MapSpec, ...]:
     """The framework's own maps of a generation; `ingress` belongs to the deployment and is handed in by the agent."""
     return (
         MapSpec("ingress", "array", 4, 64, 1, Scope.DEPLOYMENT, per_cpu_slots=True),
-        MapSpec("chain", "prog_array", 4, 4, len(segments.groups)),
+        MapSpec("chain", "prog_array", 4, 4, programs),
         MapSpec("meta", "array", 4, slot.size, 1, per_cpu_slots=True),
         MapSpec("const", "array", 4, len(const), 1, flags=_RDONLY_PROG, frozen=const),
         MapSpec("ports", "devmap", 4, 4, len(graph.deployment.ports) + 1),
     )
+
+
+def _vm_maps(stages: int, words: int) -> tuple[MapSpec, ...]:
+    """Where packets go that a VM handles, what the agent says of the VMs, and the records that wait for them."""
+    if not stages:
+        return ()
+    return (
+        MapSpec("vms", "devmap", 4, 4, stages * VM_INSTANCES),
+        MapSpec("vm_state", "array", 4, layout.vm_state_size(stages), 1),
+        MapSpec("vm_records", "array", 4, layout.vm_saved_size(words), layout.VM_RECORDS, per_cpu_entries=True),
+    )
+
+
+def _vm(stages: int, words: int, unknown: int) -> dict[str, CInt]:
+    return {
+        "stages": CInt(stages),
+        "instances": CInt(VM_INSTANCES),
+        "records": CInt(layout.VM_RECORDS),
+        "saved_size": CInt(layout.vm_saved_size(words)),
+        "state_size": CInt(layout.vm_state_size(stages)),
+        "unknown": CInt(unknown),
+    }
 
 
 def _member(member: layout.Member) -> dict[str, Any]:

@@ -16,7 +16,7 @@ def segment(graph: Graph, granularity: str) -> Segments:
     GenerateError when a packet could need more tail calls than the kernel allows.
     """
     if granularity == "chain":
-        return Segments((tuple(p.index for p in graph.positions),))
+        return _chain(graph)
 
     def vnf(position: Position) -> tuple[str, int]:
         return position.chain, position.vnf_index
@@ -32,3 +32,20 @@ def segment(graph: Graph, granularity: str) -> Segments:
             cure = "use granularity: chain or vnf"
             raise GenerateError(f"chain '{chain.name}' needs {calls} tail calls, the kernel allows {MAX_TAIL_CALLS}", chain.where, cure)
     return segments
+
+
+def _chain(graph: Graph) -> Segments:
+    """One program; where chains lead through VMs a second one, for a packet that comes back must not enter by parse and classify."""
+    machines = vm_positions(graph)
+    behind: set[int] = set()
+    for position in graph.positions:  # links go forward only
+        if any(k.target == position.index and (k.source in machines or k.source in behind) for k in graph.links):
+            behind.add(position.index)
+    groups = [tuple(p.index for p in graph.positions if (p.index in behind) is late) for late in (False, True)]
+    return Segments((groups[0], groups[1]) if behind else (groups[0],))
+
+
+def vm_positions(graph: Graph) -> frozenset[int]:
+    """Positions of stages that run in VMs."""
+    machines = {stage.id for stage in graph.stages if stage.mnf.runs_in != "xdp"}
+    return frozenset(position.index for position in graph.positions if position.stage in machines)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from ebpfnf.generate.counters import Counters
+from ebpfnf.generate.segment import vm_positions
 from ebpfnf.generate.typed import CIdent, CInt
 from ebpfnf.model import DROPPED, EXIT, PASSED, Chain, Graph, Position, Segments, Stage
 from ebpfnf.names import c_identifier
@@ -90,18 +91,26 @@ def segment_views(graph: Graph, counters: Counters, segments: Segments) -> list[
     faults = {port.name: port.on_fault == "pass" for port in graph.deployment.ports}
     home = {index: k for k, group in enumerate(segments.groups) for index in group}
     at = {position.index: position for position in graph.positions}
+    machines = vm_positions(graph)
+    resume = len(segments.groups)  # the program that takes frames back from VMs
     jumps = [(home[link.source], link.target, at[link.source].chain) for link in graph.links]
+    jumps += [(resume, link.target, at[link.source].chain) for link in graph.links if link.source in machines]
     jumps += [(0, entry, name) for name, entry in graph.entries.items()]
 
     views = []
-    for number, group in enumerate(segments.groups):
+    for number, group in enumerate((*segments.groups, ()) if machines else segments.groups):
         hops = sorted({target for source, target, _ in jumps if source == number and target >= 0 and home[target] != number})
         exits = sorted({name for source, target, name in jumps if source == number and target == EXIT}, key=list(chains).index)
         entries = sorted({target for source, target, _ in jumps if target >= 0 and home[target] == number and source != number})
         views.append(
             {
                 "number": CInt(number),
-                "name": CIdent(f"seg_{number}"),
+                "name": CIdent(program_name(segments, number)),
+                "resumes": [
+                    _position(graph, counters, segments, position, stages[position.stage], chains[position.chain])
+                    for position in graph.positions
+                    if number == resume and position.index in machines
+                ],
                 "entries": [CInt(index) for index in entries],
                 "positions": [
                     _position(graph, counters, segments, position, stages[position.stage], chains[position.chain])
@@ -124,12 +133,34 @@ def segment_views(graph: Graph, counters: Counters, segments: Segments) -> list[
     return views
 
 
+def program_name(segments: Segments, number: int) -> str:
+    """What the program of a segment is called; behind the last comes the one that takes frames back from VMs."""
+    return f"seg_{number}" if number < len(segments.groups) else "resume"
+
+
+def vm_numbers(graph: Graph) -> dict[str, int]:
+    """Places of the stages that run in VMs, by their id; they count from 0, in the order of the files."""
+    return {stage.id: k for k, stage in enumerate(s for s in graph.stages if s.mnf.runs_in != "xdp")}
+
+
+def _vm(graph: Graph, counters: Counters, index: int, stage: Stage) -> View | None:
+    if stage.mnf.runs_in == "xdp":
+        return None
+    names = {"sent": "to_vm", "returned": "from_vm", **{name: f"vm_{name}" for name in ("too_big", "refused", "malformed", "down")}}
+    return {
+        "number": CInt(vm_numbers(graph)[stage.id]),
+        "bypasses": stage.config["on_failure"] == "bypass",
+        **{name: CInt(counters.by_position[index, f"={what}"]) for name, what in names.items()},
+    }
+
+
 def _position(graph: Graph, counters: Counters, segments: Segments, position: Position, stage: Stage, chain: Chain) -> View:
     index = position.index
     links = {link.outcome: link.target for link in graph.links if link.source == index}
     return {
         "index": CInt(index),
         "stage": CIdent(c_identifier(stage.id)),
+        "vm": _vm(graph, counters, index, stage),
         "next": _target(graph, segments, chain, links["NEXT"]) if "NEXT" in links else None,
         "drops": [CInt(counters.by_position[index, reason]) for reason in stage.mnf.reasons],
         "outcomes": [

@@ -205,6 +205,8 @@ class MnfFile(Shape):
     metadata: dict[Snake, str] = {}
     scratch: dict[Snake, str] = {}
     runs_in: Literal["xdp", "unikernel"] = "xdp"
+    counters: dict[Snake, Line] = {}  # these two of unikernels only: vm/manifest.py reads them
+    image: Any = None
 
 
 def schema() -> dict[str, Any]:

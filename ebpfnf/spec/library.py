@@ -23,7 +23,7 @@ class Library:
     def __init__(self, beside: Path | None, problems: Problems) -> None:
         self.problems = problems
         self._places = [(beside, "mnfs", "vnfs")] if beside else []
-        self._places.append((BUILT_IN, "progs", "vnfs"))
+        self._places += [(BUILT_IN, "progs", "vnfs"), (BUILT_IN.parent, "unikernels", "vnfs")]
         self._mnfs: dict[str, Mnf | None] = {}
         self._vnfs: dict[str, Vnf | None] = {}
 

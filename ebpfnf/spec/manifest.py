@@ -18,6 +18,11 @@ from ebpfnf.tables.types import SCALARS
 
 MAX_BODY = 1 << 16
 MAX_SCRATCH = 8192
+# What every stage in VMs can be told besides its own parameters.
+VM_PARAMS = (
+    ParamSpec("instances", "u8", 1, False, "how many VMs share the stage's flows, at most 8"),
+    ParamSpec("on_failure", "enum[bypass,drop]", "drop", False, "what becomes of packets while no VM serves"),
+)
 _FIELD_TYPES = [name for name in SCALARS if name not in ("prefix", "flow")]
 
 
@@ -32,14 +37,15 @@ def read(folder: Path, problems: Problems) -> Mnf | None:
     if file.mnf != folder.name:
         problems.add(f"mnf {quote(file.mnf)}", node.at("mnf"), f"wanted the folder's name, '{folder.name}'")
     _check_body(folder, node, problems)
-    if file.runs_in != "xdp":
-        problems.add("runs_in 'unikernel' is not supported", node.at("runs_in"), "this version runs mNFs in XDP only: leave the key out")
+    _check_place(file, node, problems)
 
     metadata = _members("metadata", node, problems)
     scratch = _members("scratch", node, problems, arrays=True)
-    _check_fields(file.mnf, metadata, node, problems)
+    _check_fields(file.mnf, metadata, node, problems, guest=file.runs_in != "xdp")
     _check_verdicts(file, node, problems)
     params = read_params(node, problems, state.rule_keys_by_param(file), reserved="mnf")
+    if file.runs_in != "xdp":
+        params = (*(p for p in params if p.name not in {q.name for q in VM_PARAMS}), *VM_PARAMS)
     tables = state.read(file, node, {param.name: param.type for param in params}, problems)
     if problems.count() > before:
         return None
@@ -92,6 +98,17 @@ def _check_body(folder: Path, node: Node, problems: Problems) -> None:
         problems.add("body 'mnf.c' is too big", node.where, f"at most {MAX_BODY} bytes")
 
 
+def _check_place(file: MnfFile, node: Node, problems: Problems) -> None:
+    """What is declared for an mNF in XDP or one in a VM only."""
+    given = {"counters": bool(file.counters), "image": file.image is not None}
+    if file.runs_in != "xdp":
+        given = {"outcomes": bool(file.outcomes), "state": bool(file.state), "metadata": bool(file.metadata), "scratch": bool(file.scratch)}
+        if not set(file.verdicts) <= {"NEXT", "DROP"}:
+            problems.add("a verdict that a VM can't give", node.at("verdicts"), "NEXT and DROP are wanted")
+    for key in (key for key, there in given.items() if there):
+        problems.add(f"'{key}' where 'runs_in' is '{file.runs_in}'", node.key_at(key), "leave it out")
+
+
 def _members(section: str, node: Node, problems: Problems, arrays: bool = False) -> dict[str, str]:
     """Fields of a struct: name -> type, with [n] behind the type where arrays may be."""
     result, size = {}, 0
@@ -112,7 +129,7 @@ def _members(section: str, node: Node, problems: Problems, arrays: bool = False)
     return result
 
 
-def _check_fields(mnf: str, own: Iterable[str], node: Node, problems: Problems) -> None:
+def _check_fields(mnf: str, own: Iterable[str], node: Node, problems: Problems, *, guest: bool) -> None:
     """What is read exists; what is written may be written."""
     header, metadata = fields().header, fields().metadata
     mine = [f"m.{mnf}.{name}" for name in own]
@@ -124,7 +141,7 @@ def _check_fields(mnf: str, own: Iterable[str], node: Node, problems: Problems) 
             foreign = re.fullmatch(r"m\.([a-z0-9_]+)\.[a-z0-9_]+", name)
             if name not in known and not (foreign and foreign[1] != mnf and path != ("writes",)):
                 problems.add(f"no field {quote(name)}", item.where, meant(name, known, "fields"))
-            elif path == ("writes",) and name in header and not header[name].write:
+            elif path == ("writes",) and name in header and not header[name].write and not guest:
                 problems.add(f"{name} can't be written", item.where, "writable: " + ", ".join(n for n, f in header.items() if f.write))
             elif path == ("writes",) and name.startswith("m.") and name[2:] in metadata and metadata[name[2:]].by_parse:
                 problems.add(f"{name} can't be written", item.where, "the parser alone writes it")

@@ -125,7 +125,7 @@ CASES = [
     (MNF, "metadata: {score: u16}", "metadata: {score: u16, int: u8}", "'int' is a word of C"),
     (MNF, "u8[16]", "u64[1200]", "scratch of 9608 bytes (at most 8192)"),
     (MNF, "u8[16]", "u8[n]", "type 'u8[n]'"),
-    (MNF, "mnf: gate\n", "mnf: gate\nruns_in: unikernel\n", "mnfs/gate/mnf.yaml:2:10: runs_in 'unikernel' is not supported"),
+    (MNF, "mnf: gate\n", "mnf: gate\nruns_in: unikernel\n", "'state' where 'runs_in' is 'unikernel' (leave it out)"),
     # ---- mnf.yaml: tables
     (MNF, "table: acl", "table: trie", "table 'trie' (one of: exact, prefix, acl, connections, counter, histogram, consistent_hash)"),
     (MNF, "when_full: evict, ", "", "table 'flows': key 'when_full' is missing (a table 'connections' needs value, size, when_full)"),
