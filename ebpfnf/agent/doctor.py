@@ -24,7 +24,7 @@ _TX_CHECKSUM, _GRO, _FLAGS = 0x16, 0x2B, 0x25  # ETHTOOL_GTXCSUM, GGRO, GFLAGS
 _LRO = 1 << 15  # ETH_FLAG_LRO
 _CAPABILITIES = {12: "CAP_NET_ADMIN", 38: "CAP_PERFMON", 39: "CAP_BPF"}
 _ADMIN = 21  # CAP_SYS_ADMIN, which stands for all of them
-_LEAST_FREE = 32 << 20
+_LEAST_FREE = 8 << 20
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,27 +1,42 @@
-"""A network in namespaces to learn and test on: lab up, down, exec, status."""
+"""Networks of namespaces to learn and test on: lab up, down, exec, status; and of machines: crash, boot, cut, loss."""
 
 from __future__ import annotations
 
-from typing import Annotated
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from ebpfnf.cli import text
 from ebpfnf.cli.common import OutputOption
 from ebpfnf.cli.text import Output
-from ebpfnf.errors import PrivilegeError
+from ebpfnf.errors import AgentError, PrivilegeError
+
+if TYPE_CHECKING:
+    from ebpfnf.lab.hosts import HostLab
 
 app = typer.Typer(help="A network of namespaces to learn and test on.", no_args_is_help=True, rich_markup_mode=None)
 
 NameOption = Annotated[str, typer.Option("--name", help="Which lab; several stand side by side.")]
 
 
+Machine = Annotated[str, typer.Argument(metavar="HOST", help="A machine of the lab, such as h1.", show_default=False)]
+
+
 @app.command("up")
-def up(name: NameOption = "demo") -> None:
-    """Make the lab: a client, a device under test, two web servers behind it."""
+def up(
+    name: NameOption = "demo",
+    hosts: Annotated[int, typer.Option("--hosts", min=0, metavar="N", help="Instead: N machines in a row, each with sshd.")] = 0,
+    topology: Annotated[Path | None, typer.Option(help="Instead: the machines and cables of this file.")] = None,
+    inventory: Annotated[Path | None, typer.Option(help="Where the machines' inventory is written too.")] = None,
+) -> None:
+    """Make the lab: a client, a device under test, two web servers behind it; or several machines."""
+    _root()
+    if hosts or topology:
+        _machines_up(name, hosts, topology, inventory)
+        return
     from ebpfnf.lab.lab import Lab
 
-    _root()
     lab = Lab(name)
     with text.working(f"building lab {name}"):
         lab.up()
@@ -29,19 +44,35 @@ def up(name: NameOption = "demo") -> None:
     text.line(f"next: ebpfnf --netns {lab.namespace('dut')} deploy examples/dc-edge/chain.yaml")
 
 
+def _machines_up(name: str, hosts: int, topology: Path | None, inventory: Path | None) -> None:
+    from ebpfnf.lab import hosts_topology
+    from ebpfnf.lab.hosts import HostLab
+
+    lab = HostLab(name, hosts_topology.load(topology) if topology else hosts_topology.line(hosts))
+    with text.working(f"building lab {name}"):
+        lab.up()
+    if inventory:
+        inventory.parent.mkdir(parents=True, exist_ok=True)
+        inventory.write_text(lab.inventory.read_text())
+    text.line(f"lab '{name}' is up: " + ", ".join(f"{machine.name} ({machine.address})" for machine in lab.status()))
+    text.line(f"next: ebpfnf deploy examples/fleet/chain.yaml --hosts {inventory or lab.inventory}")
+
+
 @app.command("down")
 def down(name: NameOption = "demo") -> None:
-    """Remove the lab with its namespaces and servers; what is left of a lab that broke is removed too."""
+    """Remove the lab with its namespaces and processes; what is left of a lab that broke is removed too."""
+    from ebpfnf.lab.hosts import HostLab
     from ebpfnf.lab.lab import Lab
 
     _root()
     Lab(name).down()
+    HostLab(name).down()
     text.line(f"lab '{name}' is gone")
 
 
 @app.command("exec", context_settings={"ignore_unknown_options": True})
 def exec_(
-    host: Annotated[str, typer.Argument(metavar="HOST", help="client, dut, web1 or web2.", show_default=False)],
+    host: Annotated[str, typer.Argument(metavar="HOST", help="client, dut, web1 or web2; or a machine.", show_default=False)],
     command: Annotated[list[str], typer.Argument(metavar="COMMAND...", help="What to run there.", show_default=False)],
     name: NameOption = "demo",
 ) -> None:
@@ -49,7 +80,63 @@ def exec_(
     from ebpfnf.lab.lab import Lab
 
     _root()
+    machines = _machines(name)
+    if machines and host in {each.name for each in machines.topology.hosts}:
+        import subprocess
+
+        raise typer.Exit(subprocess.run(machines.command(host, command), check=False).returncode)
     raise typer.Exit(Lab(name).run_in(host, command).returncode)
+
+
+@app.command("crash")
+def crash(host: Machine, name: NameOption = "demo") -> None:
+    """Cut a machine's power: processes, /run, pins and ports are gone, its disk stays."""
+    _lab(name).crash(host)
+    text.line(f"{host} is off")
+
+
+@app.command("boot")
+def boot(host: Machine, name: NameOption = "demo") -> None:
+    """Give a machine power again: what its disk says ran before runs again."""
+    _lab(name).boot(host)
+    text.line(f"{host} is on")
+
+
+@app.command("cut")
+def cut(
+    host: Machine,
+    port: Annotated[str, typer.Option(help="Which of its ports; mgmt0 is the one by which it is managed.")] = "mgmt0",
+    mend: Annotated[bool, typer.Option("--mend", help="The other way round: it carries again.")] = False,
+    name: NameOption = "demo",
+) -> None:
+    """Let a machine's cable carry nothing any more."""
+    _lab(name).cut(host, port, on=mend)
+    text.line(f"{host}:{port} is {'mended' if mend else 'cut'}")
+
+
+@app.command("loss")
+def loss(
+    host: Machine,
+    percent: Annotated[int, typer.Argument(metavar="PERCENT", help="0 for none.", show_default=False)],
+    name: NameOption = "demo",
+) -> None:
+    """Lose a share of the packets by which a machine is managed, both ways."""
+    _lab(name).loss(host, percent)
+    text.line(f"{host} loses {percent} % of what manages it")
+
+
+def _machines(name: str) -> HostLab | None:
+    from ebpfnf.lab.hosts import HostLab, host_labs
+
+    return HostLab(name) if name in host_labs() else None
+
+
+def _lab(name: str) -> HostLab:
+    _root()
+    lab = _machines(name)
+    if lab is None:
+        raise AgentError(f"no lab of machines '{name}' is up", cure=f"ebpfnf lab up --hosts 3 --name {name}")
+    return lab
 
 
 @app.command("status")
@@ -57,9 +144,12 @@ def status(output: OutputOption = Output.text) -> None:
     """Show the labs and their hosts."""
     import dataclasses
 
+    from ebpfnf.lab.hosts import HostLab, host_labs
     from ebpfnf.lab.lab import Lab, labs
 
-    found = {name: Lab(name).status() for name in labs()}
+    found: dict[str, tuple[Any, ...]] = {name: Lab(name).status() for name in labs()}
+    for name in host_labs():
+        found[name] = (*found.get(name, ()), *HostLab(name).status())
     if output is Output.json:
         text.as_json({name: [dataclasses.asdict(host) for host in hosts] for name, hosts in found.items()})
     elif not found:

@@ -148,7 +148,10 @@ class Transport:
             self._alive(deadline)
             time.sleep(0.01)
         complaint = b"".join(iter(lambda: channel.recv_stderr(1 << 16) if channel.recv_stderr_ready() else b"", b""))
-        return Finished(channel.recv_exit_status(), complaint.decode(errors="replace").strip())
+        status = channel.recv_exit_status()
+        if status == -1 and not channel.transport.is_active():
+            raise EOFError("the connection broke")
+        return Finished(status, complaint.decode(errors="replace").strip())
 
 
 def _words(error: BaseException) -> str:

@@ -134,7 +134,10 @@ class HostLab:
 
     def cut(self, machine: str, port: str = MANAGEMENT, *, on: bool = False) -> None:
         """Its cable carries nothing any more, or (`on`) does so again."""
-        self.switch.carry(self._known(machine), port, on)
+        ports = [MANAGEMENT, *(each.name for each in self.topology.host(self._known(machine)).ports)]
+        if port not in ports:
+            raise AgentError(f"no port '{port}' on '{machine}'", cure="it has " + ", ".join(ports))
+        self.switch.carry(machine, port, on)
 
     def loss(self, machine: str, percent: int) -> None:
         """Loses that share of the packets by which it is managed, both ways."""

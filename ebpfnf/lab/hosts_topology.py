@@ -87,7 +87,7 @@ def load(path: Path) -> Machines:
 
 
 def _made(machines: Mapping[str, list[str]], ends: Mapping[str, list[str]], cables: list[tuple[str, str]]) -> Machines:
-    address = {end: f"10.77.{number}.{side + 1}/24" for number, cable in enumerate(cables) for side, end in enumerate(cable)}
+    address = {end: f"10.77.{number}.{side + 1}/16" for number, cable in enumerate(cables) for side, end in enumerate(cable)}
     hosts = []
     for number, (name, ports) in enumerate([*machines.items(), *ends.items()]):
         made = []
