@@ -62,7 +62,7 @@ class TableSpec:
     """A table as an mNF's manifest declares it (`state:`)."""
 
     name: str
-    kind: str  # exact prefix acl connections counter histogram consistent_hash
+    kind: str  # exact prefix acl connections counter histogram consistent_hash automaton
     key: str | tuple[str, ...] | Mapping[str, str] | None  # a type's spelling, or a record; for acl the fields that are matched
     value: str | Mapping[str, str] | None  # a scalar type's spelling, or a record field -> type
     size: int  # entries at most

@@ -21,13 +21,14 @@ from ebpfnf.kernel.maps import Map
 from ebpfnf.kernel.syscall import BpfError
 from ebpfnf.model import Table
 from ebpfnf.tables import acl, maglev
+from ebpfnf.tables.automaton import blob as automaton
 from ebpfnf.tables.direct.shape import acl_layout
 from ebpfnf.tables.layout import STATS, acl_rule, capacity, capacity_of, decode_key, encode_key, key_type, value_type
 from ebpfnf.tables.text import bucket_labels, key_text, parse_key
 from ebpfnf.tables.types import Record
 
 _ZERO = bytes(4)
-_BLOBS = ("acl", "consistent_hash")
+_BLOBS = ("acl", "consistent_hash", "automaton")
 _COUNTS = ("counter", "histogram")
 _SHOWN = 3  # differences that are named
 
@@ -157,7 +158,7 @@ def statistics(live: Map, stats: Map) -> dict[str, int]:
 def _key(table: Table, key: Any) -> Any:
     try:
         parsed = parse_key(key_type(table), key)
-        if table.kind == "consistent_hash" and not 1 <= parsed <= table.size:
+        if table.kind in ("consistent_hash", "automaton") and not 1 <= parsed <= table.size:
             raise ValueError(f"a number from 1 to {table.size}")
     except ValueError as error:
         raise TableError(f"table '{table.name}': key {_shown(key)}: wanted {error}") from None
@@ -257,6 +258,8 @@ def _blob(table: Table, outer: Map) -> tuple[int, dict[int, Any]]:
     with Map(maps.open_id(struct.unpack("=I", number)[0])) as inner:
         data = inner.lookup(_ZERO) or b""
     size, kind = capacity_of(table, len(data)), value_type(table)
+    if table.kind == "automaton":
+        return size, automaton.decode_blob(size, data)
     if table.kind == "consistent_hash":
         return size, maglev.decode_blob(size, kind, data)
     return size, {row.number: row for row in acl.split(acl_layout(table), kind, size, data)}
@@ -270,7 +273,9 @@ def _swap(table: Table, outer: Map, size: int, rows: Mapping[int, Any]) -> None:
         return
     kind = value_type(table)
     try:
-        if table.kind == "consistent_hash":
+        if table.kind == "automaton":
+            blob = automaton.encode_blob(size, rows)
+        elif table.kind == "consistent_hash":
             blob = maglev.encode_blob(size, kind, rows)
         else:
             blob = acl.join(acl_layout(table), kind, size, [row for _, row in sorted(rows.items())])
@@ -293,7 +298,7 @@ def _row_key(table: Table, key: Any) -> Any:
 
 def _row(table: Table, number: int, entry: Any) -> Any:
     """A canonical entry as what a blob is made of."""
-    if table.kind == "consistent_hash":
+    if table.kind in ("consistent_hash", "automaton"):
         return entry
     kind = value_type(table)
     if table.kind != "acl":
@@ -307,7 +312,7 @@ def _row(table: Table, number: int, entry: Any) -> Any:
 
 def _content(table: Table, row: Any) -> Any:
     """The entry that a row was made of, in its normal spelling."""
-    if table.kind == "consistent_hash":
+    if table.kind in ("consistent_hash", "automaton"):
         return row
     kind = value_type(table)
     if table.kind != "acl":

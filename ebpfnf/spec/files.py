@@ -169,7 +169,7 @@ class OutcomeShape(Shape):
 class TableShape(Shape):
     """A table that an mNF owns."""
 
-    table: Literal["exact", "prefix", "acl", "connections", "counter", "histogram", "consistent_hash"]
+    table: Literal["exact", "prefix", "acl", "connections", "counter", "histogram", "consistent_hash", "automaton"]
     key: Annotated[Any, WithJsonSchema({"anyOf": [*OneOrMany["anyOf"], {"type": "array", "items": {"type": "string"}}]})] = None
     value: Annotated[Any, WithJsonSchema(OneOrMany)] = None
     size: int | None = None

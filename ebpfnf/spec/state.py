@@ -25,6 +25,7 @@ KINDS: Mapping[str, tuple[tuple[str, ...], tuple[str, ...], tuple[str, ...]]] = 
     "prefix": (("operator",), ("value", "size"), ("key", "value", *_BY_OPERATOR)),
     "acl": (("operator",), ("key", "value", "size"), ("key", "value", *_BY_OPERATOR)),
     "consistent_hash": (("operator",), ("value", "size"), ("value", *_BY_OPERATOR)),
+    "automaton": (("operator",), ("size",), _BY_OPERATOR),
     "connections": (("packets",), ("value", "size", "when_full"), ("key", "value", *_BY_PACKETS)),
     "counter": (("packets",), ("value", "size"), ("value", "size", "filled_by", "keep", "scope")),
     "histogram": (("packets",), ("buckets",), ("buckets", "filled_by", "keep", "scope")),
@@ -66,7 +67,7 @@ def _table(name: str, entry: TableShape, node: Node, params: Mapping[str, str], 
         problems.add(f"{what}: filled_by '{filled_by}'", node.at("filled_by"), f"a table '{entry.table}' is filled by {fillers[0]} only")
     _check_filling(what, entry, filled_by, node, problems)
     key = _key(what, entry, node, problems)
-    value = None if entry.table == "histogram" else _type(f"{what}: value", node.value["value"], problems)
+    value = None if entry.table in ("histogram", "automaton") else _type(f"{what}: value", node.value["value"], problems)
     if problems.count() > before:
         return None
     _check_value(what, entry, value, node, problems)
@@ -172,6 +173,10 @@ def _check_entries(what: str, entry: TableShape, key: Any, value: Any, params: M
         problems.add(f"{what}: parameter '{param}' is {params[param]}", where, "wanted a list")
     elif entry.table == "acl" and item not in ("rule", "l2_rule"):
         problems.add(f"{what}: parameter '{param}' is {params[param]}", where, "an acl is filled by list[rule] or list[l2_rule]")
+    elif (entry.table == "automaton") != (item == "line"):
+        problems.add(f"{what}: parameter '{param}' is {params[param]}", where, "list[line] fills an automaton, and nothing else does")
+    elif item == "line":
+        pass
     elif item in RECORD_FIELDS:
         _check_record(what, entry, item, key, value, node, problems)
     elif entry.table not in ("exact", "prefix"):

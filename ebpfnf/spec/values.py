@@ -14,7 +14,8 @@ from ebpfnf.spec import match
 from ebpfnf.spec.fields import l2_rule_keys, rule_keys
 from ebpfnf.spec.problems import Problems, meant, quote
 from ebpfnf.spec.yaml import Node
-from ebpfnf.tables.types import SCALARS, type_of
+from ebpfnf.tables.automaton.grammar import Line
+from ebpfnf.tables.types import SCALARS, Type, type_of
 
 RECORD_FIELDS = {
     "rule": {"action": "enum[allow,deny]", "class": "u16"},
@@ -28,7 +29,7 @@ def spelling(text: Any) -> str:
     """A parameter type in its normal spelling; ValueError says what was wanted."""
     inner = re.fullmatch(r"list\[(.*)\]", text) if isinstance(text, str) else None
     try:
-        if inner and inner[1] in RECORD_FIELDS:
+        if inner and (inner[1] in RECORD_FIELDS or inner[1] == "line"):
             return str(text)
         kind = type_of(inner[1] if inner else text)
     except (ValueError, TypeError):
@@ -37,7 +38,7 @@ def spelling(text: Any) -> str:
         if isinstance(text, str) and (inner or not kind.spelling.startswith("bytes[")):  # cfg holds scalars
             return f"list[{kind.spelling}]" if inner else kind.spelling
     word = inner[1] if inner else str(text)
-    raise ValueError(meant(word, [*SCALARS, *RECORD_FIELDS], "types, alone or in list[...]"))
+    raise ValueError(meant(word, [*SCALARS, *RECORD_FIELDS, "line"], "types, alone or in list[...]"))
 
 
 def item_of(kind: str) -> str:
@@ -61,6 +62,8 @@ def read(name: str, kind: str, node: Node, problems: Problems, keys: frozenset[s
         result = [_rule(one, known if keys is None else known & keys, problems) for one in node.value]
     elif item == "backend":
         result = [_backend(one, problems) for one in node.value]
+    elif item == "line":
+        result = [_parsed(name, Line(), one, problems) for one in node.value]
     else:
         result = [_scalar(name, item, one, problems) for one in node.value]
         _distinct(name, result, node, problems)
@@ -68,8 +71,12 @@ def read(name: str, kind: str, node: Node, problems: Problems, keys: frozenset[s
 
 
 def _scalar(name: str, kind: str, node: Node, problems: Problems) -> Any:
+    return _parsed(name, type_of(kind), node, problems)
+
+
+def _parsed(name: str, kind: Type, node: Node, problems: Problems) -> Any:
     try:
-        return type_of(kind).parse(node.plain())
+        return kind.parse(node.plain())
     except ValueError as error:
         problems.add(f"{name} {quote(node.plain())}", node.where, f"wanted {error}")
         return None

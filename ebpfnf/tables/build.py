@@ -33,7 +33,7 @@ def build(spec: TableSpec, stage: Stage, fields: Fields, mode: str = "kernel") -
     entries = entries_of(table, stage.config[spec.entries]) if spec.entries else ()
     table = dataclasses.replace(table, entries=entries, layout=layout_digest(table))
     table = chosen(table, mode)
-    if table.kind in ("acl", "consistent_hash"):
+    if table.kind in ("acl", "consistent_hash", "automaton"):
         capacity(table)
     return table
 
@@ -75,6 +75,8 @@ def _entry(table: Table, place: int, item: Any) -> tuple[str, Any]:
     if table.kind == "acl":
         content = _pick(table, value, item) if isinstance(value, Record) else {"value": value.parse(place)}
         return str(STEP * (place + 1)), {"match": {n: list(v) for n, v in item["match"].items()}, **content}
+    if table.kind == "automaton":
+        return str(place + 1), value.parse(item)
     if not isinstance(item, Mapping):
         try:
             return key_text(key, key.parse(item)), value.parse(place)

@@ -12,6 +12,8 @@ from ebpfnf.errors import TableError
 from ebpfnf.model import MapSpec, Scope, Table
 from ebpfnf.names import pin_name
 from ebpfnf.tables import acl, maglev
+from ebpfnf.tables.automaton import blob as automaton
+from ebpfnf.tables.automaton.grammar import Line
 from ebpfnf.tables.direct import shape
 from ebpfnf.tables.direct.place import MMAPABLE
 from ebpfnf.tables.direct.rules import LARGEST as LARGEST_DIRECT_ACL
@@ -23,7 +25,7 @@ SMALLEST_ACL = 64
 LARGEST_ACL = 4096  # records in a kernel map: the verifier walks through all of them
 _ROOM = 16  # records that may be added live before a deploy must make the table larger
 STATS = ("created", "full", "deleted")
-KINDS = ("exact", "prefix", "acl", "connections", "counter", "histogram", "consistent_hash")
+KINDS = ("exact", "prefix", "acl", "connections", "counter", "histogram", "consistent_hash", "automaton")
 
 _PREFIX_HEAD = 32  # bits of the family, before the address in an LPM key
 _PREFIX_KEY = 24
@@ -31,13 +33,15 @@ _PREFIX_KEY = 24
 
 def key_type(table: Table) -> Type:
     """The type of the table's keys, as `table get` and the like take them."""
-    if table.kind in ("acl", "counter", "histogram", "consistent_hash"):
+    if table.kind in ("acl", "counter", "histogram", "consistent_hash", "automaton"):
         return type_of("u32")
     return _type(table, {"prefix": "prefix", "connections": "flow"}.get(table.kind, table.key), "key")
 
 
 def value_type(table: Table) -> Type:
     """The type of the table's values."""
+    if table.kind == "automaton":
+        return Line()
     return type_of("u64") if table.kind == "histogram" else _type(table, table.value, "value")
 
 
@@ -78,7 +82,7 @@ def kernel_map(table: Table) -> MapSpec:
         case "histogram":
             _check_counter(table, value)
             return _spec(table, "array" if table.scope == "host" else "percpu_array", 4, 8, len(table.buckets) + 1)
-        case "acl" | "consistent_hash":
+        case "acl" | "consistent_hash" | "automaton":
             inner = MapSpec(table.map + "_blob", "array", 4, blob_size(table, capacity(table)), 1)
             return _spec(table, "array_of_maps", 4, 4, 1, inner=inner)
     raise TableError(f"table '{table.name}': kind '{table.kind}' is none of " + ", ".join(KINDS))
@@ -103,7 +107,12 @@ def _check_counter(table: Table, value: Type) -> None:
 
 
 def capacity(table: Table) -> int:
-    """How many records (acl) or entries the table's blob holds: as many as its entries need, with room for live changes."""
+    """How many records (acl), states (automaton) or entries the blob holds: as many as its entries need, with room for live changes."""
+    if table.kind == "automaton":
+        try:
+            return automaton.states_of({int(number): text for number, text in table.entries})
+        except TableError as error:
+            raise TableError(f"table '{table.name}': {error.what}", cure=error.cure) from None
     if table.kind != "acl":
         if table.size > 4096:
             raise TableError(f"table '{table.name}': size {table.size}, at most 4096 entries share a connection table")
@@ -127,7 +136,7 @@ def capacity(table: Table) -> int:
 
 def capacity_of(table: Table, size: int) -> int:
     """The capacity of a live blob of `size` bytes."""
-    for step in (table.size, *(SMALLEST_ACL << i for i in range(7))):
+    for step in (table.size, *(SMALLEST_ACL << i for i in range(8))):
         if blob_size(table, step) == size:
             return step
     raise TableError(f"table '{table.name}' has another layout than its map", cure="deploy again")
@@ -137,6 +146,8 @@ def blob_size(table: Table, entries: int) -> int:
     """Bytes of a table that is one value."""
     if table.kind == "acl":
         return shape.acl_layout(table).blob_size(entries, value_type(table))
+    if table.kind == "automaton":
+        return automaton.blob_size(entries)
     return maglev.blob_size(entries, value_type(table))
 
 

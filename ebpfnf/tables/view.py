@@ -79,6 +79,7 @@ class TableView:
     record_size: int
     values_at: int
     slots: int
+    states: int  # automaton: of lexer and grammar each, a power of two
     gather: tuple[Gather, ...]
     aliases: tuple[str, ...]
     direct: tuple[DirectView, ...]  # one, or none: a kernel map stands behind it
@@ -89,12 +90,14 @@ def template_view(table: Table, prefix: str, ids: Mapping[str, int]) -> TableVie
     name = table.name.rpartition(".")[2]
     key, value = key_type(table), value_type(table)
     constants = _constants(value)
-    words = ranges = record_size = values_at = 0
+    words = ranges = record_size = values_at = states = 0
     size, gather = table.size, tuple[Gather, ...]()
     if table.kind == "acl":
         size, layout = capacity(table), acl_layout(table)
         words, ranges, record_size, values_at = layout.words, layout.ranges, layout.record_size, layout.values_at(size)
         gather = tuple(_gather(part) for part in layout.parts)
+    elif table.kind == "automaton":
+        states = capacity(table)
     elif table.kind == "consistent_hash":
         values_at = maglev.values_at(size)
     return TableView(
@@ -102,13 +105,13 @@ def template_view(table: Table, prefix: str, ids: Mapping[str, int]) -> TableVie
         has_stats=int(has_stats(table)), filled_by_packets=int(table.filled_by == "packets"), host=int(table.scope == "host"), size=size,
         key=_ctype(key, f"{prefix}_{name}_key"), value=_ctype(value, f"{prefix}_{name}_value"), constants=constants,
         buckets=tuple(table.buckets), words=words, ranges=ranges, record_size=record_size, values_at=values_at, slots=maglev.SLOTS,
-        gather=gather, aliases=_aliases(table, name, constants), direct=direct_view(table, key, value),
+        states=states, gather=gather, aliases=_aliases(table, name, constants), direct=direct_view(table, key, value),
     )  # fmt: skip
 
 
 _ACCESSORS = {
     "exact": ("lookup",), "prefix": ("lookup",), "acl": ("match",), "connections": ("lookup", "touch", "delete"),
-    "counter": ("add",), "histogram": ("record",), "consistent_hash": ("pick",),
+    "counter": ("add",), "histogram": ("record",), "consistent_hash": ("pick",), "automaton": ("cursor", "begin", "step", "rank"),
 }  # fmt: skip
 
 

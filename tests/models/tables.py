@@ -146,9 +146,17 @@ class Picks:
         return self.values[self._slots[hash_ % len(self._slots)]]
 
 
+class Lines:
+    """`automaton`: what its lines mean is the mNF's model's business."""
+
+    def __init__(self, spec: TableSpec) -> None:
+        self.spec = spec
+        self.rows: list[str] = []
+
+
 _KINDS: dict[str, Any] = {
     "exact": Keyed, "connections": Keyed, "prefix": Prefixes, "acl": Rules, "counter": Counts, "histogram": Histogram,
-    "consistent_hash": Picks,
+    "consistent_hash": Picks, "automaton": Lines,
 }  # fmt: skip
 
 
@@ -166,6 +174,8 @@ def _fill(table: Any, spec: TableSpec, items: Any) -> None:
     for place, item in enumerate(items):
         if spec.kind == "acl":
             table.rows.append((item["match"], {"action": item["action"], "class": item["class"]}))
+        elif spec.kind == "automaton":
+            table.rows.append(item)
         elif spec.kind == "consistent_hash":
             table.entries[place + 1] = {name: place + 1 if name == "index" else item[name] for name in spec.value}  # type: ignore[union-attr]
             table.values[place + 1] = plain(table.entries[place + 1], spec.value)

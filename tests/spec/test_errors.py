@@ -127,7 +127,7 @@ CASES = [
     (MNF, "u8[16]", "u8[n]", "type 'u8[n]'"),
     (MNF, "mnf: gate\n", "mnf: gate\nruns_in: unikernel\n", "'state' where 'runs_in' is 'unikernel' (leave it out)"),
     # ---- mnf.yaml: tables
-    (MNF, "table: acl", "table: trie", "table 'trie' (one of: exact, prefix, acl, connections, counter, histogram, consistent_hash)"),
+    (MNF, "table: acl", "table: trie", "table 'trie' (one of: exact, prefix, acl, connections, counter, histogram, consistent_hash, automaton)"),
     (MNF, "when_full: evict, ", "", "table 'flows': key 'when_full' is missing (a table 'connections' needs value, size, when_full)"),
     (MNF, "size: 1024", "size: 0", "table 'flows': size 0 (wanted 1 to 4194304)"),
     (MNF, "size: 1024", "size: 1e3", "'1e3' is not clear"),
