@@ -8,10 +8,10 @@ import json
 import sys
 from collections.abc import Callable
 
-from benchmarks import control_plane
+from benchmarks import control_plane, fleet
 from benchmarks.measure import Figure
 
-BENCHMARKS: dict[str, Callable[[], list[Figure]]] = {"control-plane": control_plane.run}
+BENCHMARKS: dict[str, Callable[[], list[Figure]]] = {"control-plane": control_plane.run, "fleet": fleet.run}
 
 
 def main() -> int:

@@ -227,6 +227,7 @@ class Deployment:
     testbed: Testbed = field(default_factory=Testbed)
     optimise: bool = True
     tables: str = "auto"  # auto | kernel | direct: what stands behind tables (docs/decisions/030-direct-tables.md)
+    place: str = ""  # FILE[:GROUP]: the inventory's hosts that it is deployed on; empty: this machine
 
 
 # ---------------------------------------------------------------- the graph

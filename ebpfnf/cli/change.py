@@ -20,6 +20,7 @@ from ebpfnf.cli.common import (
     built,
     granularity,
     host,
+    placed,
     shipped,
 )
 from ebpfnf.cli.text import Output
@@ -50,7 +51,7 @@ def plan(
     bundle = built(file, granularity_)
     if output is Output.text:
         draw.plan(bundle)
-    if hosts:
+    if hosts := placed(context, file, hosts):
         options = {"keep_entries": keep_entries, "discard_entries": discard_entries}
         if everywhere.plan(hosts, bundle, options, output) and detailed_exitcode:
             raise typer.Exit(PENDING)
@@ -90,7 +91,7 @@ def deploy(
     """Make a chain.yaml run. Traffic of an earlier generation goes on until one flip; nothing changes when nothing differs."""
     bundle = built(file, granularity_)
     options = {"keep_entries": keep_entries, "discard_entries": discard_entries}
-    if hosts:
+    if hosts := placed(context, file, hosts):
         if discard_entries and not dry_run:
             text.confirmed(f"discard the entries of '{bundle.deployment}' that were changed live?", yes)
         everywhere.deploy(hosts, bundle, options, sign, dry_run, output)
@@ -128,7 +129,7 @@ def swap(
     deployment = pipeline.replace(spec.load(file), stage, spec.load_mnf(with_))
     with text.working(f"compiling {file}"):
         bundle = pipeline.build(deployment, granularity(granularity_))
-    if hosts:
+    if hosts := placed(context, file, hosts):
         everywhere.deploy(hosts, bundle, {"keep_entries": True}, sign, dry_run, output)
         return
     running = where.run("status", {"deployment": deployment.name})

@@ -19,7 +19,8 @@ Deployment = Annotated[str, typer.Argument(metavar="DEPLOYMENT", help="A deploym
 OutputOption = Annotated[Output, typer.Option("-o", "--output", help="How the result is printed.")]
 YesOption = Annotated[bool, typer.Option("-y", "--yes", help="Don't ask.")]
 HostsOption = Annotated[
-    str, typer.Option("--hosts", metavar="FILE[:GROUP]", help="Do it on these hosts by ssh: an inventory, and a group or host in it.")
+    str,
+    typer.Option("--hosts", metavar="FILE[:GROUP]", help="By ssh on the hosts of an inventory, or of a group in it; 'here': this machine."),
 ]
 SignOption = Annotated[Path | None, typer.Option("--sign", metavar="KEY", help="Sign for hosts that take signed bundles only: an ssh key.")]
 GranularityOption = Annotated[str, typer.Option("--granularity", help="Override the file's granularity: mnf, vnf or chain.", metavar="G")]
@@ -37,6 +38,15 @@ def shipped(bundle: Bundle) -> dict[str, Any]:
     from ebpfnf.bundle import encode
 
     return {"bundle": base64.b64encode(encode(bundle)).decode()}
+
+
+def placed(context: typer.Context, file: Path, hosts: str) -> str:
+    """The hosts to act on: those given, else those of the file's `place:`; empty for this machine."""
+    from ebpfnf import spec
+
+    if hosts or context.obj:
+        return "" if hosts == "here" else hosts
+    return spec.load(file).place
 
 
 def built(file: Path, wanted: str) -> Bundle:

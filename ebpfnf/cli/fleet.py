@@ -5,14 +5,16 @@ from __future__ import annotations
 import dataclasses
 import time
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
 from ebpfnf.cli import everywhere, text
-from ebpfnf.cli.common import ChainFile, Deployment, GranularityOption, HostsOption, OutputOption, SignOption, host
+from ebpfnf.cli.common import ChainFile, Deployment, GranularityOption, HostsOption, OutputOption, SignOption, host, placed
 from ebpfnf.cli.common import built as _built
 from ebpfnf.cli.text import Output
+from ebpfnf.errors import EbpfnfError
 
 PENDING = 2
 Inventory = Annotated[
@@ -21,8 +23,9 @@ Inventory = Annotated[
 
 
 def rollout(
+    context: typer.Context,
     file: ChainFile,
-    hosts: Inventory,
+    hosts: HostsOption = "",
     first: Annotated[int, typer.Option(min=1, help="Hosts in the first batch.")] = 1,
     batch: Annotated[int, typer.Option(min=1, help="Hosts in each batch after it.")] = 1,
     soak: Annotated[float, typer.Option(min=0, help="Seconds until a batch is looked at.")] = 2.0,
@@ -43,7 +46,7 @@ def rollout(
     bundle = _built(file, granularity_)
     gates = Gates(max_drops, tuple(forbid or ()), check)
     policy = Policy(first, batch, soak, gates, "stop" if stop else "rollback")
-    with everywhere.fleet(hosts) as found, everywhere.watched(list(found.hosts)) as watch:
+    with everywhere.fleet(_named(context, file, hosts)) as found, everywhere.watched(list(found.hosts)) as watch:
         sent = parcels(bundle, [each.target for each in found.hosts.values()], {"keep_entries": keep_entries}, sign)
         report = Rollout(found, bundle.deployment, sent, policy, watch).run()
     if output is Output.json:
@@ -56,14 +59,20 @@ def rollout(
         raise typer.Exit(everywhere.PARTIAL)
 
 
-def drift(file: ChainFile, hosts: Inventory, granularity_: GranularityOption = "", output: OutputOption = Output.text) -> None:
+def drift(
+    context: typer.Context,
+    file: ChainFile,
+    hosts: HostsOption = "",
+    granularity_: GranularityOption = "",
+    output: OutputOption = Output.text,
+) -> None:
     """Show where hosts differ from a chain.yaml, and where a reboot would bring back something else. Exits with 2 if any does."""
     from ebpfnf.fleet.change import ask, bundle_for
     from ebpfnf.fleet.rollout import drift as differences
 
     bundle = _built(file, granularity_)
     about = {"deployment": bundle.deployment}
-    with everywhere.fleet(hosts) as found, everywhere.watched(list(found.hosts)) as watch:
+    with everywhere.fleet(_named(context, file, hosts)) as found, everywhere.watched(list(found.hosts)) as watch:
         outcomes = found.each(lambda one: (ask(one, "status", about, watch), ask(one, "kept", about, watch)))
         digests = {name: bundle_for(bundle, one.target).digest for name, one in found.hosts.items()}
     well = [each for each in outcomes if not each.error]
@@ -75,6 +84,13 @@ def drift(file: ChainFile, hosts: Inventory, granularity_: GranularityOption = "
     everywhere.finish(outcomes, quiet=output is Output.json)
     if any(words.values()):
         raise typer.Exit(PENDING)
+
+
+def _named(context: typer.Context, file: Path, hosts: str) -> str:
+    found = placed(context, file, hosts)
+    if not found:
+        raise EbpfnfError("no hosts are named", cure="add --hosts FILE[:GROUP], or 'place: {hosts: ...}' to the file")
+    return found
 
 
 def history(deployment: Deployment, hosts: Inventory, output: OutputOption = Output.text) -> None:

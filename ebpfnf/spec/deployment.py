@@ -38,7 +38,10 @@ def read(path: Path, problems: Problems) -> Deployment | None:
     if problems.count() > before:
         return None
     every = tuple(instances.values())
-    return Deployment(file.deployment, ports, every, chains, expect, file.granularity, str(path), testbed, file.optimise, file.tables)
+    place = str(path.parent / file.place.hosts) if file.place else ""
+    return Deployment(
+        file.deployment, ports, every, chains, expect, file.granularity, str(path), testbed, file.optimise, file.tables, place
+    )
 
 
 def _known(kind: str, name: str, known: Iterable[str], node: Node, problems: Problems) -> None:

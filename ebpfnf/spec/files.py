@@ -118,6 +118,12 @@ class TestbedShape(Shape):
     neighbours: dict[str, str] = {}
 
 
+class PlaceShape(Shape):
+    """Where it runs: `FILE[:GROUP]`, an inventory beside this file and a group or host in it."""
+
+    hosts: Text
+
+
 class ChainFile(Shape):
     """chain.yaml: a deployment."""
 
@@ -131,6 +137,7 @@ class ChainFile(Shape):
     optimise: bool = True
     tables: Literal["auto", "kernel", "direct"] = "auto"
     testbed: dict[Kebab, TestbedShape] = {}
+    place: PlaceShape | None = None
 
 
 class ParamShape(Shape):

@@ -44,25 +44,37 @@ def digest(found: Fleet, host: str, mark: int) -> str:
 def running(lab: HostLab) -> dict[str, int]:
     """Host -> the mark of what runs there, 0 for nothing; asked over connections of their own."""
     with fleet(lab) as found:
-        marks = {digest(found, name, mark): mark for name in found.hosts for mark in range(1, 8)}
+        marks = {digest(found, name, mark): mark for name in found.hosts for mark in (1, 2, 3)}
         statuses = found.each(lambda host: host.run("status", {"deployment": NAME}))
         assert not [each.error for each in statuses if each.error]
         return {each.host: marks[each.result["digest"]] if each.result["running"] else 0 for each in statuses}
 
 
-def clear(lab: HostLab) -> None:
-    """Every machine is on, reachable and empty."""
+def heal(lab: HostLab) -> None:
+    """Every machine is on and reachable, and keeps nothing."""
     for machine in lab.status():
         if not machine.pid:
             lab.boot(machine.name)
-    for name in lab.machines.machines:
-        lab.freeze(name, on=False)
-        lab.cut(name, on=True)
-        lab.loss(name, 0)
+        lab.freeze(machine.name, on=False)
+        lab.cut(machine.name, on=True)
+        lab.loss(machine.name, 0)
+        run(lab, machine.name, "rm -rf /var/lib/ebpfnf/hot-swap /var/lib/full* /etc/ebpfnf")
+
+
+def clear(lab: HostLab) -> None:
+    """Nothing runs anywhere."""
+    heal(lab)
     with fleet(lab) as found:
         assert not [each.error for each in found.each(lambda host: host.run("undeploy", {"deployment": NAME})) if each.error]
-        for host in lab.machines.machines:
-            run(lab, host, "rm -rf /var/lib/ebpfnf/hot-swap /var/lib/full /etc/ebpfnf")
+
+
+def begin(lab: HostLab, mark: int) -> None:
+    """That mark runs everywhere, sent by somebody."""
+    heal(lab)
+    manager = {"by": "somebody", "epoch": 1, "plan": "first"}
+    with fleet(lab) as found:
+        boxes = sent(found, mark)
+        assert not [each.error for each in found.each(lambda host: host.run("apply", boxes[host.name].payload(manager))) if each.error]
 
 
 def run(lab: HostLab, host: str, script: str) -> str:

@@ -176,3 +176,27 @@ def test_no_such_netns(lab: HostLab, tmp_path: Path) -> None:
     (tmp_path / "hosts.yaml").write_text(lab.inventory.read_text().replace("netns: efh", "netns: nowhere-efh"))
     with Fleet(inventory.load(tmp_path / "hosts.yaml").select("h1")) as found, pytest.raises(NotReached, match="no network namespace"):
         found.hosts["h1"].run("status", {})
+
+
+def test_a_chain_that_names_its_hosts(lab: HostLab, tmp_path: Path) -> None:
+    """`place:` is where deploy acts; --hosts overrules it."""
+    (tmp_path / "hosts.yaml").write_text(lab.inventory.read_text())
+    chain = (EXAMPLE.parent.parent / "fleet" / "chain.yaml").read_text()
+    file = tmp_path / "chain.yaml"
+    file.write_text(chain.replace("deployment: fleet-edge", f"deployment: {NAME}") + "\nplace: {hosts: 'hosts.yaml:h3'}\n")
+    assert ebpfnf("deploy", str(file))[0] == 0
+    code, out, _ = ebpfnf("status", f"--hosts={lab.inventory}", "-o", "json")
+    assert code == 0 and {name: len(each["result"]) for name, each in json.loads(out)["hosts"].items()} == {"h1": 0, "h2": 0, "h3": 1}
+    code, out, _ = ebpfnf("rollout", str(file), f"--hosts={lab.inventory}", "--soak=0", "--first=3", "-o", "json")
+    assert code == 0 and json.loads(out)["hosts"] == {"h1": "updated", "h2": "updated", "h3": "already"}
+    talk = "import socket; s = socket.create_connection(('10.77.3.2', 9000), 5); print(s.recv(9))"
+    listen = "import socket; s = socket.create_server(('10.77.3.2', 9000)); s.accept()[0].send(b'through'); print('sent')"
+    with subprocess.Popen(lab.command("sink", [sys.executable, "-c", listen]), stdout=subprocess.PIPE, text=True) as sink:
+        try:
+            for _ in range(50):
+                done = subprocess.run(lab.command("client", [sys.executable, "-c", talk]), capture_output=True, text=True, check=False)
+                if done.returncode == 0:
+                    break
+            assert done.stdout.strip() == "b'through'", done.stderr
+        finally:
+            sink.kill()

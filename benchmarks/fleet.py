@@ -1,0 +1,60 @@
+"""Twenty machines on this one, over real ssh: what an operator waits for when he asks or changes all of them at once."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+
+from benchmarks.measure import Figure, figure, interleaved
+from ebpfnf import pipeline, spec
+from ebpfnf.fleet import inventory
+from ebpfnf.fleet.change import Fleet, Parcel, parcels
+from ebpfnf.lab.hosts import HostLab
+from ebpfnf.lab.hosts_topology import line
+
+CHAIN = Path(__file__).resolve().parent.parent / "examples" / "hot-swap" / "chain.yaml"
+HOSTS = 20
+ROUNDS = 4
+
+
+def run() -> list[Figure]:
+    """Needs root and sshd: a lab of its own, which is removed afterwards."""
+    lab = HostLab("bench-fleet", line(HOSTS))
+    up = interleaved({"up": lab.up}, 1)["up"]
+    try:
+        with Fleet(inventory.load(lab.inventory).select()) as fleet:
+            return [figure(f"{HOSTS} lab hosts booted", up, "ms"), *_measured(fleet)]
+    finally:
+        lab.down()
+
+
+def _measured(fleet: Fleet) -> list[Figure]:
+    chain, generations = spec.load(CHAIN), []
+    for mark in (1, 2):
+        marked = tuple(dataclasses.replace(i, arguments={**i.arguments, "mark": mark}) for i in chain.instances)
+        built = pipeline.build(dataclasses.replace(chain, instances=marked))
+        generations.append(parcels(built, [host.target for host in fleet.hosts.values()], {}))
+    turn = iter(range(10**6))
+    first = interleaved({"first": lambda: _apply(fleet, generations[1])}, 1)["first"]  # connects, ships the agent, deploys
+    arms = {
+        "status": lambda: _all(fleet, "status"),
+        "redeploy": lambda: _apply(fleet, generations[next(turn) % 2]),
+        "reconnect": lambda: (fleet.close(), _all(fleet, "status"))[0],
+    }
+    samples = interleaved(arms, ROUNDS)
+    return [
+        figure(f"first deploy on {HOSTS} hosts", first, "ms"),
+        *(figure(f"{name} on {HOSTS} hosts", samples[name], "ms") for name in arms),
+    ]
+
+
+def _apply(fleet: Fleet, sent: dict[str, Parcel]) -> None:
+    payloads = {name: parcel.payload() for name, parcel in sent.items()}
+    outcomes = fleet.each(lambda host: host.run("apply", payloads[host.name]))
+    assert not [each.error for each in outcomes if each.error]
+    assert all(each.result["changed"] for each in outcomes)
+
+
+def _all(fleet: Fleet, command: str) -> None:
+    outcomes = fleet.each(lambda host: host.run(command, {"deployment": "hot-swap"}))
+    assert not [each.error for each in outcomes if each.error]
