@@ -50,17 +50,23 @@ def _expectations(file: Path, wanted: str, output: Output) -> None:
 
 
 def _cases(folder: Path, wanted: str, output: Output) -> None:
-    from ebpfnf.analyse import cases
+    from ebpfnf.analyse import cases, declared
 
     with text.working(f"running the cases of {folder.name}"):
         steps, failures = cases.run(folder, wanted)
+    with text.working(f"looking for what {folder.name} touches beyond its manifest"):
+        undeclared = () if failures else declared.check(folder)
     if output is Output.json:
-        text.as_json({"steps": steps, "failures": [{"case": f.case, "what": f.what, "where": str(f.where)} for f in failures]})
+        rows = [{"case": f.case, "what": f.what, "where": str(f.where)} for f in failures]
+        beyond = [{"how": u.how, "what": u.what, "case": u.case} for u in undeclared]
+        text.as_json({"steps": steps, "failures": rows, "undeclared": beyond})
     else:
         for failure in failures:
             text.line(f"FAIL {failure}")
-        text.line(f"{steps} steps, {len(failures)} failed")
-    if failures:
+        for each in undeclared:
+            text.line(f"FAIL {folder / 'mnf.yaml'}: {each}")
+        text.line(f"{steps} steps, {len(failures)} failed" + (f"; {len(undeclared)} undeclared" if undeclared else ""))
+    if failures or undeclared:
         raise typer.Exit(FAILED)
 
 

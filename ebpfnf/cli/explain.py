@@ -19,9 +19,7 @@ def explained(before: Graph, after: Graph, certificate: Certificate, segments: S
     place = {p.index: p for p in before.positions}
 
     def told(steps: Sequence[Step], kind: str) -> list[dict[str, Any]]:
-        return [
-            {"chain": place[s.of[0]].chain, "stages": [place[i].stage for i in s.of], "why": s.why} for s in steps if s.kind == kind
-        ]
+        return [{"chain": place[s.of[0]].chain, "stages": [place[i].stage for i in s.of], "why": s.why} for s in steps if s.kind == kind]
 
     return {
         "deployment": before.deployment.name,

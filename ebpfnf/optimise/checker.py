@@ -58,6 +58,10 @@ class _Replay:
         """A position as a person knows it."""
         return f"'{self.stage_of[index]}'" if index in self.stage_of else str(index)
 
+    def mnf(self, index: int) -> Mnf:
+        """A position's mNF."""
+        return self.stages[self.stage_of[index]].mnf
+
     def step(self, step: Step) -> str:
         """Does the step; why it is not legal, or an empty string."""
         if len(set(step.of)) != len(step.of) or any(index not in self.order for index in step.of):
@@ -101,8 +105,8 @@ class _Replay:
             return "they are not the same mNF with the same parameters in one chain"
         if other.mnf.tables:
             return f"table '{other.mnf.tables[0].name}' is each one's own"
-        uses = {name: how for name, how in self._uses(second).items() if name not in ("life", "wire")}
-        twice = [name for name, how in sorted(uses.items()) if how & WRITE and how & READ]
+        uses = {name: how for name, how in self._uses(second).items() if name != "life"}
+        twice = [name for name, how in sorted(uses.items()) if how & WRITE and how & READ and name != "wire"]
         if twice:
             return f"it changes '{twice[0]}', which it reads"
         for way in self._ways_in(second, first):
@@ -110,12 +114,12 @@ class _Replay:
                 return f"packets come to {self.name(second)} that did not pass {self.name(first)} by NEXT"
         for index in self._inside(first, second):
             for name, how in sorted(self._uses(index).items()):
-                if how & WRITE and name in uses and name not in ("life", "wire"):
-                    return f"{self.name(index)} between them writes '{name}'"
+                if how & WRITE and (name in uses if name != "wire" else uses.get(name, 0) & READ):
+                    return f"{self.name(index)} between them writes '{name}': {', '.join(sorted(self.mnf(index).writes))}"
         return self._remove(second)
 
     def _drop(self, index: int) -> str:
-        mnf = self.stages[self.stage_of[index]].mnf
+        mnf = self.mnf(index)
         if mnf.tables or mnf.outcomes or set(mnf.verdicts) != {"NEXT"}:
             return "it does more than writing"
         for name in sorted(name for name, how in self._uses(index).items() if how & WRITE and name != "wire"):
@@ -188,7 +192,7 @@ class _Replay:
         if at < 0 or at in seen:
             return ""  # DROPPED; a stage with a link to PASSED reads the wire itself
         seen.add(at)
-        uses, mnf = self._uses(at), self.stages[self.stage_of[at]].mnf
+        uses, mnf = self._uses(at), self.mnf(at)
         if uses.get(name, 0) & READ or (wire and uses.get("wire", 0) & READ):
             return self.name(at)
         if name in {part for field in mnf.writes_always for part in _parts(field)}:
@@ -208,7 +212,7 @@ class _Replay:
         clash = _clash(self._uses(one), self._uses(other))
         if not clash:
             return ""
-        mnfs = [self.stages[self.stage_of[index]].mnf for index in (one, other)]
+        mnfs = [self.mnf(index) for index in (one, other)]
         where = ""
         if clash == "wire":
             where = " of the packet, which holds " + ", ".join(sorted({f for mnf in mnfs for f in mnf.writes if not f.startswith("m.")}))

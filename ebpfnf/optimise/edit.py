@@ -38,9 +38,7 @@ def remove(graph: Graph, index: int) -> Graph:
         graph,
         stages=tuple(stage for stage in graph.stages if stage.id in used),
         positions=positions,
-        links=tuple(
-            replace(link, target=after) if link.target == index else link for link in graph.links if link.source != index
-        ),
+        links=tuple(replace(link, target=after) if link.target == index else link for link in graph.links if link.source != index),
         entries={chain: after if entry == index else entry for chain, entry in graph.entries.items()},
         unoptimised=graph.meaning,
     )

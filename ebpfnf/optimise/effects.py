@@ -1,8 +1,7 @@
 """What an mNF does at its place, as its manifest says: fields and tables that it reads and writes, whether it may end the packet.
 
-    R, W   fields read and written            SR, SW   tables read and written (adding to a counter commutes with adding)
-    D      may end the packet                 P        may end it by passing its bytes on: PASS, TX, REDIRECT
-    E      leaves something that can be seen: a count, an entry, a packet
+The letters of the calculus: R, W are fields read and written, SR, SW tables (adding to a counter commutes with adding). D may end the
+packet, P may end it by passing its bytes on (PASS, TX, REDIRECT). E leaves something that can be seen: a count, an entry, a packet.
 """
 
 from __future__ import annotations

@@ -84,9 +84,12 @@ class Law:
         if len(self.goes_on_to(second)) != 1:
             return f"'{other.stage}' leads to several places"
         for index in self.between(first, second):
-            if field := overlap(self.effects[index].writes, other.reads | other.writes):
-                verb = "reads" if overlap(self.effects[index].writes, other.reads) else "writes"
-                return f"'{self.effects[index].stage}' writes '{field}', which '{other.stage}' {verb}"
+            between = self.effects[index]
+            if field := overlap(between.writes, other.reads | other.writes):
+                verb = "reads" if overlap(between.writes, other.reads) else "writes"
+                return f"'{between.stage}' writes '{field}', which '{other.stage}' {verb}"
+            if other.emits and (bytes_ := sorted(filter(in_packet, between.writes))):
+                return f"'{between.stage}' writes '{bytes_[0]}', and '{other.stage}' may pass the packet on by it"
         return ""
 
     def no_drop(self, index: int) -> str:

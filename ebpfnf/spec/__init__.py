@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cache
 from pathlib import Path
 
 from ebpfnf.model import Deployment, Mnf, Vnf
@@ -43,6 +44,7 @@ def load_vnf(path: Path, beside: Path | None = None) -> Vnf:
     return result
 
 
+@cache
 def router() -> Vnf:
     """The template behind `then: route`."""
     return load_vnf(BUILT_IN / "vnfs" / "router.yaml")

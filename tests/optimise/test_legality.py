@@ -117,6 +117,8 @@ ILLEGAL_MERGES = (
     ("the first led there by an outcome", graph([s.SPLIT, s.SPLIT, s.IDENTITY], [(0, "odd", 1), (1, "odd", 2)]), (1, 0), "odd|by NEXT"),
     ("its ways part", graph([s.SPLIT, s.SPLIT, s.IDENTITY], [(0, "odd", 2), (1, "odd", EXIT)]), (1, 0), "several places|one way out"),
     ("HTTP without decompressed bytes", graph([s.HTTP_PLAIN, s.DECOMPRESS, s.HTTP_PLAIN]), (2, 0), "pl.head"),
+    ("an answer by other bytes", graph([s.ECHO, s.DSCP, s.ECHO]), (2, 0), "ip.dscp"),
+    ("a route by other ports", graph([s.ROUTE, s.PORT_SET, s.ROUTE]), (2, 0), "l4.dport"),
     ("its own metadata", graph([s.SCORE, s.SCORE]), (1, 0), "m.score.points"),
 )
 
