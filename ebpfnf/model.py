@@ -222,7 +222,7 @@ class Deployment:
     instances: tuple[Instance, ...]
     chains: tuple[Chain, ...]
     expect: tuple[Expectation, ...] = ()
-    granularity: str = "chain"  # mnf | vnf | chain
+    granularity: str = "chain"  # auto | mnf | vnf | chain
     file: str = ""
     testbed: Testbed = field(default_factory=Testbed)
     optimise: bool = True

@@ -9,7 +9,7 @@ from typing import Any
 
 from ebpfnf import bundle, compile, graph, optimise, spec
 from ebpfnf.errors import EbpfnfError
-from ebpfnf.generate import generate, segment
+from ebpfnf.generate import costs, generate, segment
 from ebpfnf.model import Bundle, Deployment, Graph, Mnf, Program, Segments, Source, Vm
 from ebpfnf.optimise import Certificate
 
@@ -23,7 +23,7 @@ def build(deployment: Deployment, granularity: str = "") -> Bundle:
     """The bundle of this deployment: a pure function, but for the compiler's cache."""
     expanded = expand(deployment)
     optimised, certificate = shorten(expanded, granularity or deployment.granularity)
-    segments = segment(optimised, granularity or deployment.granularity)
+    segments = segment(optimised, granularity or deployment.granularity, costs.known())
     return assemble(optimised, segments, certificate)
 
 

@@ -133,7 +133,7 @@ class ChainFile(Shape):
     vnfs: dict[Kebab, InstanceShape] = {}
     chains: dict[Kebab, ChainShape] = {}
     expect: list[ExpectShape] = []
-    granularity: Literal["mnf", "vnf", "chain"] = "chain"
+    granularity: Literal["auto", "mnf", "vnf", "chain"] = "chain"
     optimise: bool = True
     tables: Literal["auto", "kernel", "direct"] = "auto"
     testbed: dict[Kebab, TestbedShape] = {}
