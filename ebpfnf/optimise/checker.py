@@ -1,8 +1,9 @@
 """Replays a certificate before anything is generated from its graph. The optimiser's calculus, told another way; no code is shared.
 
-Whatever an mNF touches is a resource that it reads, writes or adds to: parts of the packet, metadata, tables, and two that stand for
-what the world sees: `life` (ending a packet writes it, leaving a trace reads it) and `wire` (passing a packet on reads it, writing a byte
-of it writes it). Two mNFs commute when no resource that one of them writes or adds to is used by the other, adding beside adding excepted.
+Whatever an mNF touches is a resource that it reads, writes or adds to: parts of the packet, metadata, tables, and three that stand for
+what the world sees. `life`: ending a packet writes it, leaving a trace reads it. `wire`: passing a packet on reads it, writing a byte of
+it writes it. `here`: all read it, a machine that packets leave for writes it. Two mNFs commute when no resource that one of them writes
+or adds to is used by the other, adding beside adding excepted.
 """
 
 from __future__ import annotations
@@ -120,7 +121,7 @@ class _Replay:
 
     def _drop(self, index: int) -> str:
         mnf = self.mnf(index)
-        if mnf.tables or mnf.outcomes or set(mnf.verdicts) != {"NEXT"}:
+        if mnf.tables or mnf.outcomes or mnf.runs_in != "xdp" or set(mnf.verdicts) != {"NEXT"}:
             return "it does more than writing"
         for name in sorted(name for name, how in self._uses(index).items() if how & WRITE and name != "wire"):
             user = self._user(name, self.jumps[index, "NEXT"], self.chain_of[index], set())
@@ -265,6 +266,11 @@ def _uses(stage: Stage, mnf: Mnf, direction: str, passes: bool, drops: bool) -> 
         note("life", WRITE)
     if mnf.outcomes:
         note("life", READ)
+    note("here", READ)
+    if mnf.runs_in != "xdp":
+        note("here", WRITE)
+        note("wire", READ)
+        note("life", READ | WRITE)
     return found
 
 
@@ -275,7 +281,7 @@ def _parts(field: str) -> tuple[str, ...]:
 
 def _clash(one: Uses, other: Uses) -> str:
     """A resource over which two can't agree, a field or a table sooner than what these stand for."""
-    for name in sorted(set(one) & set(other), key=lambda name: (name in ("life", "wire"), name)):
+    for name in sorted(set(one) & set(other), key=lambda name: (name in ("life", "wire", "here"), name)):
         a, b = one[name], other[name]
         if name == "wire" and not (a | b) & READ:
             continue  # different bytes may be written in any order; the same ones clash by their own names

@@ -57,6 +57,7 @@ class Effects:
     ends: bool
     emits: bool
     outcomes: tuple[str, ...]  # each is counted
+    away: bool = False  # a machine does it: packets leave, and come back later, as others, or not at all
 
     @property
     def tables(self) -> frozenset[str]:
@@ -88,7 +89,8 @@ def effects(stage: str, mnf: Mnf, direction: str, links: Mapping[str, int]) -> E
             looks.add(name)
             if table.filled_by != "operator":
                 changes.add(name)
-    emits = bool(_EMITTING & set(mnf.verdicts)) or PASSED in links.values()
+    away = mnf.runs_in != "xdp"
+    emits = away or bool(_EMITTING & set(mnf.verdicts)) or PASSED in links.values()
     return Effects(
         stage=stage,
         reads=mnf.reads_in(direction) | own,
@@ -100,11 +102,14 @@ def effects(stage: str, mnf: Mnf, direction: str, links: Mapping[str, int]) -> E
         ends=emits or "DROP" in mnf.verdicts or DROPPED in links.values(),
         emits=emits,
         outcomes=tuple(mnf.outcomes),
+        away=away,
     )
 
 
 def conflict(first: Effects, second: Effects) -> str:
     """Why the two may not change places, or an empty string: they commute."""
+    if first.away or second.away:
+        return f"packets leave for the machine of '{(first if first.away else second).stage}' and come back anew"
     return _one_way(first, second) or _one_way(second, first) or _ends(first, second)
 
 

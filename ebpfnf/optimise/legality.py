@@ -72,6 +72,8 @@ class Law:
             return f"'{one.stage}' is another mNF than '{other.stage}'"
         if differs := _different(stages[0].config, stages[1].config):
             return f"'{one.stage}' and '{other.stage}' differ in '{differs}'"
+        if other.away:
+            return f"'{one.stage}' and '{other.stage}' are machines of their own"
         if other.tables:
             return f"'{one.stage}' and '{other.stage}' each have their own '{stages[1].mnf.tables[0].name}'"
         if field := overlap(other.writes, other.reads):
@@ -85,6 +87,8 @@ class Law:
             return f"'{other.stage}' leads to several places"
         for index in self.between(first, second):
             between = self.effects[index]
+            if between.away:
+                return f"packets leave for the machine of '{between.stage}' and come back anew"
             if field := overlap(between.writes, other.reads | other.writes):
                 verb = "reads" if overlap(between.writes, other.reads) else "writes"
                 return f"'{between.stage}' writes '{field}', which '{other.stage}' {verb}"

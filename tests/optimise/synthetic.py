@@ -24,13 +24,14 @@ def mnf(
     outcomes: Mapping[str, str] | None = None,
     own: str = "",
     reverse: str = "",
+    runs_in: str = "xdp",
 ) -> Mnf:
     """A manifest; lists are words, `tables` are words `kind:name`, operator's ones with a `!` behind the name."""
     return Mnf(
         name=name, folder=f"/{name}", summary="", reads=frozenset(reads.split()), writes=frozenset(writes.split()),
         reads_when={"reverse": frozenset(reverse.split())} if reverse else {}, verdicts=tuple(verdicts.split()), outcomes=outcomes or {},
         params=(), tables=tuple(map(_table, tables.split())), reasons={f"{name}_drop": ""} if "DROP" in verdicts else {},
-        metadata={field: "u32" for field in own.split()}, scratch={}, writes_always=frozenset(always.split()),
+        metadata={field: "u32" for field in own.split()}, scratch={}, runs_in=runs_in, writes_always=frozenset(always.split()),
     )  # fmt: skip
 
 
@@ -104,3 +105,4 @@ PORT_SET = mnf("port_set", "", "l4.dport")
 LENGTH = mnf("length_log", "m.len", "m.class")
 OFFSETS = mnf("offsets", "m.l4", "m.class")
 VLAN_COPY = mnf("vlan_class", "m.vlan_id", "m.class")
+MACHINE = mnf("machine", "pl.head", runs_in="unikernel")

@@ -61,6 +61,8 @@ ILLEGAL_SWAPS = (
     ("a firewall before who remembers every source", s.RATE, s.PLAIN_DROP, "v0.rate.seen|both"),
     ("an mNF's own metadata behind who reads it", s.SCORE, s.SCORE_USER, "m.score.points"),
     ("the same mNF's own metadata twice", s.SCORE, s.SCORE, "m.score.points"),
+    ("a machine before a hash", s.HASH, s.MACHINE, "machine|here"),
+    ("a hash before a machine", s.MACHINE, s.HASH, "machine|here"),
 )
 LEGAL_SWAPS = (
     ("a drop before a hash that it does not read", s.HASH, s.PLAIN_DROP),
@@ -119,6 +121,8 @@ ILLEGAL_MERGES = (
     ("HTTP without decompressed bytes", graph([s.HTTP_PLAIN, s.DECOMPRESS, s.HTTP_PLAIN]), (2, 0), "pl.head"),
     ("an answer by other bytes", graph([s.ECHO, s.DSCP, s.ECHO]), (2, 0), "ip.dscp"),
     ("a route by other ports", graph([s.ROUTE, s.PORT_SET, s.ROUTE]), (2, 0), "l4.dport"),
+    ("over a machine, from which packets come anew", graph([s.HASH, s.MACHINE, s.HASH]), (2, 0), "machine|here"),
+    ("two machines", graph([s.MACHINE, s.MACHINE]), (1, 0), "machines|here"),
     ("its own metadata", graph([s.SCORE, s.SCORE]), (1, 0), "m.score.points"),
 )
 
@@ -168,6 +172,7 @@ DROPS = (
     ("an outcome is counted", graph([s.mnf("o", outcomes={"x": "NEXT"})]), 0, "x|more than writing"),
     ("its own metadata that nobody reads", graph([s.SCORE, s.SIZES]), 0, ""),
     ("its own metadata that another reads", graph([s.SCORE, s.SCORE_USER]), 0, "m.score.points"),
+    ("a machine whose packets are dropped", graph([s.MACHINE], then="drop"), 0, "end the packet|more than writing"),
     ("nothing at all", graph([s.IDENTITY]), 0, ""),
 )
 
