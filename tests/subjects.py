@@ -69,12 +69,25 @@ class Subject:
         return spec.load(file)
 
 
+_SQL = """
+' " = < ( ) , ; @ # * - -- / /* */ /*!5 | || & && %26%26 ! . ? %0a + %2b % %2 %25 %2527 %27 1 2 a a.b 0x7e %c3 : { _
+or and not union all select from where null like is in sleep if ascii concat benchmark information_schema drop table
+insert into values update set exec order by http/
+"""
+
+
+def _sql(r: random.Random) -> str:
+    """What looks a little like SQL, and comes apart in every way that a tokeniser knows."""
+    parts = _SQL.split()
+    return "".join(r.choice(parts) + r.choice(("", "+", " ", "\n", "/**/")) for _ in range(r.randint(1, 25)))
+
+
 def _web(r: random.Random) -> Frames:
     """Mostly TCP between clients, a service and its servers, with the payloads that such have."""
-    queries = ("1%27+or+1%3D1--", "x' union select a,b from c--", "5", "it's", "'or''='", "%")
+    queries = ("1%27+or+1%3D1--", "x' union select a,b from c--", "5", "it's", "'or''='", "%", 'a="b"+and+c="d"')
     requests = ["GET / HTTP/1.1\r\nHost: a\r\n\r\n", "HTTP/1.1 200 OK\r\n\r\n", "GET"]
     requests += ["POST /f HTTP/1.1\r\nContent-Length: 9\r\n\r\nname=O'Re", "POST /f HTTP/1.1\r\n\r\nname=1' or 1=1--"]
-    requests += [f"GET /i?id={query} HTTP/1.1\r\nHost: a\r\n\r\n" for query in queries]
+    requests += [f"GET /i?id={query} HTTP/1.1\r\nHost: a\r\n\r\n" for query in (*queries, *(_sql(r) for _ in range(100)))]
     requests += ["DELETE /x HTTP/1.1\r\n\r\n", "OPTIONS * HTTP/1.1\r\n\r\n", "GET /" + "a" * 700, "x" * 300, "", "GETT / HTTP/1.1\r\n\r\n"]
     return Frames(
         r,

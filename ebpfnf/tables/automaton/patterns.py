@@ -50,22 +50,17 @@ def machine(grammar: Grammar) -> list[list[tuple[int, int]]]:
     distinct = {column: token for token, column in enumerate(columns) if token}
     same = [distinct[columns[token]] if token else 0 for token in range(width)]
     ends = {rank: sum(1 << p for p, r in positions.ranks.items() if r == rank) for rank in RANKS.values()}
-    first = 0  # where a field's beginning leads
-    for position in _bits(positions.always):
-        first |= positions.after[_END].get(position, 0)
-    first &= ~positions.always
+    begun = [_joined(after, _bits(positions.always)) for after in positions.after]  # where a pattern's first token leads
+    first = begun[_END] & ~positions.always
     numbers, rows = {first: 0}, [[(0, 0)] * width, [(1, 0)] * width]
     todo = [first]
     while todo:
         state = todo.pop()
         row = rows[numbers[state]]
         row[0] = (numbers[state], 0)
-        held = _bits(state | positions.always)
+        held = _bits(state)
         for token in distinct.values():
-            after = positions.after[token]
-            found = state if token in grammar.skip else 0
-            for position in held:
-                found |= after.get(position, 0)
+            found = begun[token] | _joined(positions.after[token], held) | (state if token in grammar.skip else 0)
             rank = next((r for r in sorted(ends, reverse=True) if found & ends[r]), 0)
             if rank == _ATTACK:
                 row[token] = (1, rank)
@@ -85,6 +80,15 @@ def machine(grammar: Grammar) -> list[list[tuple[int, int]]]:
 def _column(positions: _Positions, grammar: Grammar, token: int) -> tuple[object, ...]:
     """Tokens that no pattern tells apart have the same."""
     return token == _END, token in grammar.skip, tuple(positions.after[token].items())
+
+
+def _joined(after: dict[int, int], held: list[int]) -> int:
+    """Where a token leads from all positions that are held."""
+    found = 0
+    for position in held:
+        if position in after:
+            found |= after[position]
+    return found
 
 
 def _bits(mask: int) -> list[int]:
