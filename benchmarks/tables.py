@@ -1,21 +1,20 @@
-"""What a lookup costs, behind each kind of table: kernel maps against directly addressed tables, on keys that vary from packet to packet."""
+"""What a lookup costs behind each kind of table: kernel maps against direct tables, on keys that vary from packet to packet."""
 
 from __future__ import annotations
 
-import dataclasses
 import ipaddress
 import random
-import statistics
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from benchmarks.measure import Figure, figure
 from ebpfnf.model import Table
 from ebpfnf.tables.layout import kernel_maps
-from tests.kernel.table_rig import Record, Rig, table
+from tests.kernel.table_rig import Rig, table
 
 ROUNDS, REPEAT, CHECKED = 9, 200_000, 2000
 _NEXT = """
@@ -29,6 +28,9 @@ _PROGRAMS = """
 PROGRAM(empty) { %(next)s %(key)s in->out[0] = pkt->flow.saddr.w[3] + pkt->flow.saddr.w[0] + pkt->flow.dport; }
 PROGRAM(look) { %(next)s %(key)s %(look)s }
 """
+_FILL = """
+PROGRAM(touch) { u64 r = in->argument++; %(key)s %(touch)s }
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,11 +41,13 @@ class Case:
     table: Callable[[str], Table]  # of the mode
     key: str
     look: str
+    fill: int = 0  # runs of `look` with numbers from 0 on that fill a table of packets' first
+    touch: str = ""  # what they do
 
 
 def run() -> list[Figure]:
     """Every case, kernel and direct; net of the program that makes the key."""
-    figures = []
+    figures: list[Figure] = []
     for case in cases():
         figures += _measured(case)
     return figures
@@ -51,6 +55,10 @@ def run() -> list[Figure]:
 
 def _measured(case: Case) -> Iterator[Figure]:
     body = _PROGRAMS % {"next": _NEXT, "key": case.key, "look": case.look}
+    programs = ["empty", "look"]
+    if case.fill:
+        body += _FILL % {"key": case.key, "touch": case.touch}
+        programs.append("touch")
     rigs, said = {}, {}
     with ExitStack() as stack:
         for mode in ("kernel", "direct"):
@@ -58,9 +66,11 @@ def _measured(case: Case) -> Iterator[Figure]:
             if mode == "kernel" and made.kind == "acl" and made.size > 4096:
                 continue
             began = time.perf_counter()
-            rigs[mode] = stack.enter_context(Rig([made], body, ["empty", "look"]))
+            rigs[mode] = stack.enter_context(Rig([made], body, programs))
             size = kernel_maps(made)[0].value_size
             said[mode] = f"{(time.perf_counter() - began) * 1e3:.0f} ms to fill" + (f", {size >> 10} KiB" if mode == "direct" else "")
+            if case.fill:
+                rigs[mode].run(program="touch", repeat=case.fill)
         _verify(rigs)
         samples: dict[str, list[float]] = {mode: [] for mode in rigs}
         for turn in range(ROUNDS):
@@ -93,6 +103,8 @@ def cases() -> Iterator[Case]:
         yield _exact(count)
     for count in (10, 30, 100, 1000, 10_000):
         yield _rules(count)
+    for count in (1000, 100_000, 1_000_000):
+        yield from _flows(count)
     yield from _small()
 
 
@@ -153,21 +165,48 @@ def _rules(count: int) -> Case:
     return Case(f"acl {count} rules", lambda mode: table("rules", "acl", **made, mode=mode), key, look)
 
 
-def _small() -> Sequence[Case]:
-    counter: dict[str, Any] = {"value": [["packets", "u64"], ["bytes", "u64"]], "filled_by": "packets", "scope": "cpu", "size": 256}
-    histogram: dict[str, Any] = {"value": "u64", "buckets": (64, 127, 255, 511, 1023, 1518), "size": 7, "filled_by": "packets", "scope": "cpu"}
-    backends = tuple((str(n + 1), {"ip": f"10.1.0.{n}", "port": 80}) for n in range(200))
-    return (
-        Case(
-            "counter", lambda mode: table("counts", "counter", mode=mode, **counter), "",
-            "s_counts_add(r & 255, &(struct s_counts_value){ .packets = 1, .bytes = 60 }); in->out[0] = 0;",
-        ),
-        Case("histogram", lambda mode: table("sizes", "histogram", mode=mode, **histogram), "", "s_sizes_record(r & 2047); in->out[0] = 0;"),
-        Case(
-            "consistent hash", lambda mode: table("backends", "consistent_hash", value=[["ip", "ip"], ["port", "port"]], size=256, entries=backends, mode=mode),
-            "", "struct s_backends_value *v = s_backends_pick(r); in->out[0] = v ? v->ip.w[3] : 0;",
-        ),
-    )  # fmt: skip
+def _flows(count: int) -> Sequence[Case]:
+    """Known connections looked up; and new ones begun in a full table, each in the place of an old one."""
+
+    def made(mode: str) -> Table:
+        value = [["last_seen", "u64"], ["addr", "ip"], ["port", "port"]]
+        return table("flows", "connections", key="flow", value=value, size=count, filled_by="packets", when_full="evict", mode=mode)
+
+    def key(number: str) -> str:
+        return f"u64 n = {number}; pkt->flow.saddr.w[3] = n * 0x9E3779B1ULL; pkt->flow.sport = n;"
+
+    touch = "s_flows_v v = { .last_seen = n, .port = 1 }; in->out[0] = s_flows_touch(&pkt->flow, &v);"
+    look = "s_flows_v *v = s_flows_lookup(&pkt->flow); in->out[0] = v ? v->port : 0;"
+    known = Case(f"flows {count} known", made, key(f"r % {count // 2}"), look, count // 2, touch)
+    begun = Case(f"flows {count} begun, full", made, key("r"), touch, count * 2, touch)
+    return known, begun
+
+
+def _small() -> Iterator[Case]:
+    """What costs least; eight a packet, so that the clock's nanoseconds are fine enough."""
+    counter: dict[str, Any] = {"value": [["packets", "u64"], ["bytes", "u64"]], "size": 256}
+    histogram: dict[str, Any] = {"value": "u64", "size": 7, "buckets": (64, 127, 255, 511, 1023, 1518)}
+    backends: dict[str, Any] = {
+        "value": [["ip", "ip"], ["port", "port"]],
+        "size": 256,
+        "entries": tuple((str(n + 1), {"ip": f"10.1.0.{n}", "port": 80}) for n in range(200)),
+    }
+    packets = {"filled_by": "packets", "scope": "cpu"}
+    add = "s_counts_add((r >> TURN) & 255, &(struct s_counts_value){ .packets = 1, .bytes = 60 });"
+    pick = "{ struct s_backends_value *v = s_backends_pick(r >> TURN); in->out[0] += v ? v->ip.w[3] : 0; }"
+    for name, kind, more, look in (
+        ("counter", "counter", {**counter, **packets}, add),
+        ("histogram", "histogram", {**histogram, **packets}, "s_sizes_record((r >> TURN) & 2047);"),
+        ("consistent hash", "consistent_hash", backends, pick),
+    ):
+        table_name = {"counter": "counts", "histogram": "sizes", "consistent_hash": "backends"}[kind]
+        yield Case(
+            f"{name} x 8", partial(_table, table_name, kind, more), "", "".join(look.replace("TURN", str(3 * k)) for k in range(8)),
+        )  # fmt: skip
+
+
+def _table(name: str, kind: str, more: dict[str, Any], mode: str) -> Table:
+    return table(name, kind, mode=mode, **more)
 
 
 if __name__ == "__main__":

@@ -236,5 +236,5 @@ def _fills(at: Pins, found: Manifest) -> dict[str, dict[str, int]]:
             if counts is None:
                 continue
             with counts, open_table(at, found, table) as live:
-                fills[table.name] = tables.statistics(live, counts)
+                fills[table.name] = tables.statistics(table, live, counts)
     return fills

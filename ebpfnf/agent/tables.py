@@ -14,7 +14,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
-from ebpfnf.agent import direct
+from ebpfnf.agent import direct, sets
 from ebpfnf.errors import TableError
 from ebpfnf.kernel import maps
 from ebpfnf.kernel.maps import Map
@@ -59,7 +59,8 @@ def get(table: Table, live: Map, key: Any) -> Any:
         return None if row is None else _content(table, row)
     if table.kind in _COUNTS:
         return _counts(table, live)[_index(table, key)]
-    data = live.lookup(encode_key(table, _key(table, key)))
+    wanted = encode_key(table, _key(table, key))
+    data = sets.get(table, live, wanted) if sets.is_shared(table) else live.lookup(wanted)
     return None if data is None else value_type(table).decode(data)
 
 
@@ -79,6 +80,10 @@ def set(table: Table, live: Map, key: Any, value: Any, stats: Map | None = None)
         return
     _changeable(table)
     data = encode_key(table, wanted)
+    if sets.is_shared(table):
+        if sets.put(table, live, data, value_type(table).encode(content)):
+            _count(stats, "created")
+        return
     with _refusals(table, repr(key)):
         if live.lookup(data) is None:
             _count(stats, "created")
@@ -103,7 +108,8 @@ def delete(table: Table, live: Map, key: Any, stats: Map | None = None) -> bool:
         index, zero = struct.pack("=I", _index(table, key)), bytes(value_type(table).size)
         live.update(index, [zero] * len(live.lookup_percpu(index) or ()) if live.per_cpu else zero)
         return True
-    removed = live.delete(encode_key(table, wanted))
+    data = encode_key(table, wanted)
+    removed = sets.delete(table, live, data) if sets.is_shared(table) else live.delete(data)
     if removed:
         _count(stats, "deleted")
     return removed
@@ -122,9 +128,14 @@ def dump(table: Table, live: Map) -> Iterator[tuple[str, Any]]:
                 yield str(index), value
     else:
         values = value_type(table)
-        rows: Iterable[tuple[Any, Any]] = _blob(table, live)[1].items() if _whole(table) else live.items()
-        for raw, data in rows:
+        for raw, data in _raw(table, live):
             yield key_text(kind, decode_key(table, raw)), values.decode(data)
+
+
+def _raw(table: Table, live: Map) -> Iterable[tuple[bytes, bytes]]:
+    if sets.is_shared(table):
+        return sets.rows(table, live).items()
+    return direct.read(table, live).items() if direct.is_direct(table) else live.items()
 
 
 def diff(table: Table, live: Map, entries: Iterable[tuple[str, Any]]) -> str:
@@ -141,14 +152,14 @@ def diff(table: Table, live: Map, entries: Iterable[tuple[str, Any]]) -> str:
     return ", ".join(words[:_SHOWN]) + more
 
 
-def statistics(live: Map, stats: Map) -> dict[str, int]:
+def statistics(table: Table, live: Map, stats: Map) -> dict[str, int]:
     """What became of the entries that packets made: created, full (could not be), deleted, present, evicted."""
     sums = dict.fromkeys(STATS, 0)
     for entry in range(2):
         for one in stats.lookup_percpu(struct.pack("=I", entry)) or ():
             for name, number in zip(STATS, struct.unpack("=3Q", one), strict=True):
                 sums[name] += number
-    present = sum(1 for _ in (live.items_percpu() if live.per_cpu else live.items()))
+    present = sets.present(table, live) if sets.is_shared(table) else sum(1 for _ in live.items())
     return {**sums, "present": present, "evicted": max(0, sums["created"] - sums["deleted"] - present)}
 
 

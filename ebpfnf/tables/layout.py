@@ -14,7 +14,7 @@ from ebpfnf.names import pin_name
 from ebpfnf.tables import acl, maglev
 from ebpfnf.tables.automaton import blob as automaton
 from ebpfnf.tables.automaton.grammar import Line
-from ebpfnf.tables.direct import shape
+from ebpfnf.tables.direct import sets, shape
 from ebpfnf.tables.direct.place import MMAPABLE
 from ebpfnf.tables.direct.rules import LARGEST as LARGEST_DIRECT_ACL
 from ebpfnf.tables.match import match_fields
@@ -93,7 +93,9 @@ def _direct(table: Table, value: Type) -> MapSpec:
     if table.kind in ("counter", "histogram"):
         _check_counter(table, value)
         return _spec(table, "array", 4, shape.slot(table, value), 1, flags=MMAPABLE, per_cpu_slots=table.scope != "host")
-    return _spec(table, "array", 4, shape.map_size(table, value), 1, flags=MMAPABLE)
+    shared = table.filled_by == "packets"
+    size = sets.map_size(table, key_type(table).size, value.size) if shared else shape.map_size(table, value)
+    return _spec(table, "array", 4, size, 1, flags=MMAPABLE)
 
 
 def _check_counter(table: Table, value: Type) -> None:

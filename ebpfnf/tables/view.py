@@ -68,6 +68,7 @@ class TableView:
     stats_id: int
     has_stats: int
     filled_by_packets: int
+    evicts: int
     host: int
     size: int  # entries; histogram: buckets + 1
     key: CType
@@ -102,7 +103,8 @@ def template_view(table: Table, prefix: str, ids: Mapping[str, int]) -> TableVie
         values_at = maglev.values_at(size)
     return TableView(
         prefix=prefix, name=name, kind=table.kind, map_id=ids[table.map], stats_id=ids[stats_map_name(table)] if has_stats(table) else 0,
-        has_stats=int(has_stats(table)), filled_by_packets=int(table.filled_by == "packets"), host=int(table.scope == "host"), size=size,
+        has_stats=int(has_stats(table)), filled_by_packets=int(table.filled_by == "packets"),
+        evicts=int(table.when_full == "evict"), host=int(table.scope == "host"), size=size,
         key=_ctype(key, f"{prefix}_{name}_key"), value=_ctype(value, f"{prefix}_{name}_value"), constants=constants,
         buckets=tuple(table.buckets), words=words, ranges=ranges, record_size=record_size, values_at=values_at, slots=maglev.SLOTS,
         states=states, gather=gather, aliases=_aliases(table, name, constants), direct=direct_view(table, key, value),

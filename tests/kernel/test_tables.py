@@ -45,7 +45,7 @@ def test_connections_are_made_found_overwritten_and_deleted() -> None:
         assert rig.run(six, program="drop")[0] == 0
         assert rig.run(six, program="drop")[0] != 0
         expected = {"created": 2, "full": 0, "deleted": 1, "present": 1, "evicted": 0}
-        assert agent.statistics(rig.maps["flows"], rig.stats["flows"]) == expected
+        assert agent.statistics(flows, rig.maps["flows"], rig.stats["flows"]) == expected
 
 
 def test_when_full_refuse_counts_what_had_no_room_and_evict_what_had_to_go() -> None:
@@ -54,7 +54,7 @@ def test_when_full_refuse_counts_what_had_no_room_and_evict_what_had_to_go() -> 
         flows = table("flows", "connections", key="flow", value=FLOW, size=64, filled_by="packets", when_full=when_full)
         with Rig([flows], CONNECTIONS, ["touch", "look", "drop"]) as rig:
             results = [rig.run(Record(sport=port), 5, "touch")[0] for port in range(1000)]
-            got = agent.statistics(rig.maps["flows"], rig.stats["flows"])
+            got = agent.statistics(flows, rig.maps["flows"], rig.stats["flows"])
             assert got["created"] + got["full"] == 1000
             assert got["created"] == got["present"] + got["evicted"]
             assert sum(1 for r in results if r) == got["full"]
@@ -70,7 +70,7 @@ def test_what_a_person_adds_or_removes_does_not_look_evicted() -> None:
         agent.set(flows, live, "udp 192.0.2.9:1 > 192.0.2.8:2", {"last_seen": 1, "hits": 0}, stats)
         assert agent.delete(flows, live, "tcp 192.0.2.1:0 > 198.51.100.7:0", stats)
         assert not agent.delete(flows, live, "tcp 192.0.2.1:0 > 198.51.100.7:0", stats)
-        assert agent.statistics(live, stats) == {"created": 2, "full": 0, "deleted": 1, "present": 1, "evicted": 0}
+        assert agent.statistics(flows, live, stats) == {"created": 2, "full": 0, "deleted": 1, "present": 1, "evicted": 0}
 
 
 def test_exact_keys_are_compared_field_by_field_whatever_stands_in_their_padding() -> None:

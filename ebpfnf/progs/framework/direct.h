@@ -24,6 +24,12 @@ inline_always u64 direct_state(const void *table)
 	return *(const volatile u64 *)table;
 }
 
+/* Nought, read from the header where nothing is ever written: `|` with it leaves a value as it is and the verifier without a clue. */
+inline_always u64 direct_zero(const void *table)
+{
+	return *(const volatile u64 *)(table + 8);
+}
+
 /* A cell at an offset in the half, 0 beyond it, which no table that the agent made has. */
 inline_always u64 direct_cell(const void *half, u64 at, u64 size)
 {
@@ -99,9 +105,10 @@ inline_always u64 direct_mix(u64 h, u64 word)
 	return h ^ h >> 32;
 }
 
-inline_always u64 direct_mixed(u64 h)
+inline_always u64 direct_mixed(u64 one, u64 other)
 {
-	h *= DIRECT_K2;
+	u64 h = direct_mix(one, other) * DIRECT_K2;
+
 	return h ^ h >> 29;
 }
 
@@ -113,6 +120,24 @@ inline_always u64 direct_lowest(u64 bits)
 	bits = (bits & 0x3333333333333333ULL) + (bits >> 2 & 0x3333333333333333ULL);
 	bits = (bits + (bits >> 4)) & 0x0f0f0f0f0f0f0f0fULL;
 	return bits * 0x0101010101010101ULL >> 56 & 63;
+}
+
+/* States of entries that packets make: tables/direct/sets.py. */
+#define DIRECT_VALID 1ULL
+#define DIRECT_BUSY 2ULL
+#define DIRECT_SAME (~0xffffffffULL | DIRECT_VALID | DIRECT_BUSY)
+
+/* The seed of a table's hash; the first packet draws it. */
+inline_always u64 direct_seed(void *table)
+{
+	u64 seed = direct_state(table);
+
+	if (!seed) {
+		seed = (u64)bpf_get_prandom_u32() << 32 | bpf_get_prandom_u32() | 1;
+		__sync_val_compare_and_swap((u64 *)table, 0, seed);
+		seed = direct_state(table);
+	}
+	return seed;
 }
 
 #endif

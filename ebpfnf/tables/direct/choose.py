@@ -9,7 +9,7 @@ from ebpfnf.model import Table
 from ebpfnf.tables import acl, maglev
 from ebpfnf.tables.direct import exact, prefix, rules, shape
 from ebpfnf.tables.direct.place import LARGEST, up
-from ebpfnf.tables.layout import acl_rule, encode_key, key_type, layout_digest, value_type
+from ebpfnf.tables.layout import acl_rule, encode_key, kernel_map, key_type, layout_digest, value_type
 from ebpfnf.tables.text import parse_key
 from ebpfnf.tables.types import Record
 
@@ -21,7 +21,7 @@ def chosen(table: Table, mode: str) -> Table:
     if mode == "kernel" or table.kind == "automaton":  # one look-up serves all bytes of a packet
         return table
     direct, why = _direct(table)
-    if not why and shape.map_size(direct, value_type(direct)) > LARGEST:
+    if not why and kernel_map(direct).value_size > LARGEST:
         why = f"it would take more than {LARGEST >> 20} MiB"
     if not why:
         return dataclasses.replace(direct, layout=layout_digest(direct))
@@ -49,7 +49,7 @@ def _direct(table: Table) -> tuple[Table, str]:
     """The table as it would be, and why it can't."""
     made, value = dataclasses.replace(table, backing="direct"), value_type(table)
     if table.filled_by == "packets":
-        return made, "" if table.kind in ("counter", "histogram") else "packets fill it"
+        return made, ""
     match table.kind:
         case "prefix":
             used = len(prefix.build(made, value.size, rows_of(table)))

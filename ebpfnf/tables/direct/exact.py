@@ -40,13 +40,17 @@ def half_size(table: Table, key_size: int, value_size: int) -> int:
 
 
 def mixed(key: bytes, seed: int) -> int:
-    """64 bits of hash over a key padded to words: direct_mix in direct.h does the same."""
-    h = seed
-    for word in struct.unpack(f"={len(key) // 8}Q", key):
-        h = (h ^ word) * K1 & _M
-        h ^= h >> 32
-    h = h * K2 & _M
+    """64 bits of hash over a key padded to words, in two lanes that a CPU computes at once: direct_mix in direct.h does the same."""
+    lanes = [seed, seed ^ K2]
+    for place, word in enumerate(struct.unpack(f"={len(key) // 8}Q", key)):
+        lanes[place & 1] = _mix(lanes[place & 1], word)
+    h = _mix(*lanes) * K2 & _M
     return h ^ h >> 29
+
+
+def _mix(h: int, word: int) -> int:
+    h = (h ^ word) * K1 & _M
+    return h ^ h >> 32
 
 
 def build(table: Table, key_size: int, value_size: int, rows: Mapping[bytes, bytes]) -> bytes:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from ebpfnf.model import Table
-from ebpfnf.tables.direct import exact, rules, shape
+from ebpfnf.tables.direct import exact, rules, sets, shape
 from ebpfnf.tables.direct.place import stagger, up
 from ebpfnf.tables.direct.trie import root_bits
 from ebpfnf.tables.types import Type
@@ -56,6 +56,13 @@ def direct_view(table: Table, key: Type, value: Type) -> tuple[DirectView, ...]:
     at = stagger(table)
     if table.kind in ("counter", "histogram"):
         return (DirectView(at=at, slot=shape.slot(table, value)),)
+    if table.filled_by == "packets":
+        return (
+            DirectView(
+                at=at, entries_at=sets.entries_at(table), stride=sets.stride(key.size, value.size), buckets=sets.sets(table.size),
+                key_words=up(key.size, 8) // 8,
+            ),
+        )  # fmt: skip
     view = DirectView(at=at, halves_at=shape.halves_at(table, value), room=table.room)
     match table.kind:
         case "prefix":
