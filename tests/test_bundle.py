@@ -14,8 +14,15 @@ def example() -> Bundle:
         deployment="dc-edge",
         ports=(Port("wan", 1, "eth0"),),
         programs=(Program("seg_0", b"\x95" + bytes(7), ((3, "meta"),)),),
-        maps=(MapSpec("meta", "array", 4, 256, 1, Scope.GENERATION, per_cpu_slots=True), MapSpec("const", "array", 4, 8, 1, frozen=b"\0" * 8)),
-        tables=(Table("edge.acl.rules", "t0", "acl", ["ip.src"], {"class": "u16"}, 64, "operator", "host", "", False, entries=(("0", {"a": 1}),)),),
+        maps=(
+            MapSpec("meta", "array", 4, 256, 1, Scope.GENERATION, per_cpu_slots=True),
+            MapSpec("const", "array", 4, 8, 1, frozen=b"\0" * 8),
+        ),
+        tables=(
+            Table(
+                "edge.acl.rules", "t0", "acl", ["ip.src"], {"class": "u16"}, 64, "operator", "host", "", False, entries=(("0", {"a": 1}),)
+            ),
+        ),
         counters=(Counter(0, "edge.acl_deny", "drop"),),
         slot=SlotLayout(256, 0, 24, 32),
         const=ConstLayout(8, 0, 4, 0, 0),
