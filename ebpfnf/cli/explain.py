@@ -82,12 +82,19 @@ def _chain(name: str, before: Graph, after: Graph, certificate: Certificate) -> 
 def explain(file: Path, granularity: str) -> dict[str, Any]:
     """The explanation of a chain.yaml."""
     from ebpfnf import pipeline, spec
-    from ebpfnf.generate import segment
+    from ebpfnf.generate import costs, segment
+    from ebpfnf.generate.segment import expected
 
     before = pipeline.expand(spec.load(file))
     level = granularity or before.deployment.granularity
     after, certificate = pipeline.shorten(before, level)
-    return explained(before, after, certificate, segment(after, level))
+    segments = segment(after, level)
+    found, known = explained(before, after, certificate, segments), costs.known()
+    for chain in found["chains"]:
+        mnfs = [block["mnf"] for vnf in chain["before"]["vnfs"] for block in vnf["blocks"]]
+        chain["before"]["ns"] = known.entry * max(1, len(chain["before"]["vnfs"])) + sum(map(known.of, mnfs))
+        chain["after"]["ns"] = expected(after, segments, known)[chain["name"]]
+    return {**found, "costs": known.host or "as shipped"}
 
 
 def show(file: Path, granularity: str, folder: Path | None, as_json: bool) -> None:
@@ -105,7 +112,11 @@ def draw(found: Mapping[str, Any]) -> None:
     """To the terminal."""
     console = text.console()
     for chain in found["chains"]:
-        console.print(f"\n[bold]{chain['name']}[/]: {chain['before']['blocks']} blocks before, {chain['after']['blocks']} after")
+        old, new = chain["before"], chain["after"]
+        console.print(
+            f"\n[bold]{chain['name']}[/]: {old['blocks']} blocks before, {new['blocks']} after;"
+            f" about {old['ns']:.0f} ns a packet before, {new['ns']:.0f} after [dim](costs: {found['costs']})[/]"
+        )
         for number, vnf in enumerate(chain["before"]["vnfs"]):
             middle = [f"[bold]{b['node']}[/]" for b in vnf["blocks"]]
             console.print(f"  {'before' if not number else '':<7} {vnf['instance']:<9} " + _row(vnf, middle))
