@@ -175,6 +175,7 @@ def _run(verb: str, actions: tuple[Action, ...], work: steps.Work, emit: Emit) -
         journal.remove(deployment)
     except OSError as error:
         warnings.append(f"journal: {error}")
+    warnings += work.notices
     flips = [int(action.what) for action in actions if action.verb == "flip"]
     live = 0 if verb == "undeploy" else flips[-1] if flips else work.seen.live
     return Result(deployment, live, True, tuple(map(str, actions)), tuple(warnings))

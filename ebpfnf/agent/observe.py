@@ -10,7 +10,7 @@ import re
 import struct
 from collections.abc import Mapping
 
-from ebpfnf.agent import flows, journal, manifest, netlink, retired, tables, values
+from ebpfnf.agent import flows, journal, machines, manifest, netlink, retired, tables, values
 from ebpfnf.agent.manifest import Manifest
 from ebpfnf.agent.netlink import Interface
 from ebpfnf.agent.seen import Generation, Observed, PortSeen, Totals
@@ -74,7 +74,10 @@ def _observe(deployment: str, entries: bool) -> Observed:
         leftovers=tuple(f"tmp-gen-{n}" for n in at.temporaries()),
         folded=gone.last,
         retired=gone.totals,
-        missed=_missed(at),
+        missed=_sum_of_ingress(at, insn.INGRESS_MISSED),
+        strays=_sum_of_ingress(at, insn.INGRESS_STRAYS),
+        machines=machines.look(at),
+        needs={n: machines.needed(deployment, machines.kept(at.generation(n))) for n in at.generations()},
     )
     running = seen.running
     if not entries or running is None or running.manifest is None:
@@ -183,10 +186,10 @@ def _map_id(path: str) -> int:
         return int(found.id)
 
 
-def _missed(at: Pins) -> int:
+def _sum_of_ingress(at: Pins, offset: int) -> int:
     data = _value(at.ingress)
     slots = range(0, len(data), insn.INGRESS_SLOT)
-    return sum(int(struct.unpack_from("=Q", data, start + insn.INGRESS_MISSED)[0]) for start in slots)
+    return sum(int(struct.unpack_from("=Q", data, start + offset)[0]) for start in slots)
 
 
 def _owners(deployment: str, interfaces: Mapping[str, Interface], mine: set[int]) -> dict[int, str]:

@@ -5,15 +5,17 @@ All that can fail comes before the flip; what follows it only attaches, waits an
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from ebpfnf.agent.manifest import Manifest
 from ebpfnf.agent.netlink import Interface
 from ebpfnf.agent.seen import Observed, PortSeen
 from ebpfnf.errors import AgentError
-from ebpfnf.model import Bundle, Port, Scope
+from ebpfnf.model import VM_INSTANCES, Bundle, Port, Scope
+from ebpfnf.vm import lifecycle
 
+_GRACE = "until its last packet is through"
 RETIRED = "retired"  # the pin under state/ that keeps the sums of generations that are gone
 VETH_MTU = 3498  # the largest for native XDP without frags: a page less headroom and skb_shared_info
 
@@ -22,7 +24,7 @@ VETH_MTU = 3498  # the largest for native XDP without frags: a page less headroo
 class Action:
     """One step: `verb` to `what`, and how it is taken back while nothing is committed."""
 
-    verb: str  # load fill check pin flip attach replace detach grace retire sweep remove
+    verb: str  # load fill check pin boot flip attach replace detach grace halt retire sweep remove
     what: str
     detail: str = ""
     undo: str = ""
@@ -52,7 +54,7 @@ def plan(bundle: Bundle, seen: Observed, options: Options | None = None) -> tupl
         wanted = {spec.pin for spec in bundle.maps if spec.scope is Scope.STATE}
         previous = seen.previous
         keep = {seen.live, previous.number if previous else 0}
-        return (*_ports(bundle.ports, seen), *_tidy(seen, keep, wanted))
+        return (*_boot(seen.live, seen.needs.get(seen.live, ()), seen), *_ports(bundle.ports, seen), *_tidy(seen, keep, wanted))
     if running:
         _refuse_numbers(bundle.ports, seen)
     return _fresh(bundle, seen, options)
@@ -69,7 +71,9 @@ def plan_rollback(seen: Observed) -> tuple[Action, ...]:
     flip = Action("flip", str(previous.number), f"root[0] from generation {seen.live}", f"flip back to {seen.live}")
     ports = _ports(previous.manifest.ports, seen)
     tidy = _tidy(seen, {previous.number}, set(previous.manifest.state))
-    return (flip, *ports, Action("grace", str(seen.live), "until its last packet is through"), *tidy)
+    needed = seen.needs.get(previous.number, ())
+    halt = _halt(needed, seen)
+    return (*_boot(previous.number, needed, seen, anew=True), flip, *ports, Action("grace", str(seen.live), _GRACE), *halt, *tidy)
 
 
 def plan_reconcile(seen: Observed) -> tuple[Action, ...]:
@@ -86,6 +90,7 @@ def plan_reconcile(seen: Observed) -> tuple[Action, ...]:
         except AgentError as error:
             refused.append(error)
     actions = tuple(action for action in _ports(tuple(able), seen) if action.what in {port.name for port in able})
+    actions = (*_boot(seen.live, seen.needs.get(seen.live, ()), seen), *actions)
     if refused and not actions:
         raise refused[0]
     return actions
@@ -96,7 +101,7 @@ def plan_undeploy(seen: Observed) -> tuple[Action, ...]:
     if not seen.exists:
         return ()
     detach = tuple(Action("detach", port.name, "its traffic goes to the kernel again") for port in seen.ports)
-    return (*detach, Action("remove", seen.deployment, "all pins, state included"))
+    return (*detach, *_halt((), seen), Action("remove", seen.deployment, "all pins, state included"))
 
 
 def bound(ports: tuple[Port, ...], seen: Observed) -> dict[str, tuple[int, int]]:
@@ -125,14 +130,33 @@ def _fresh(bundle: Bundle, seen: Observed, options: Options) -> tuple[Action, ..
         actions.append(Action("fill", str(number), words))
     actions.append(Action("check", str(number), "runs a frame through the new entry"))
     actions.append(Action("pin", str(number), bundle.digest[:12], "remove its pins"))
+    needed = tuple(str(name) for vm in bundle.vms for name in lifecycle.names(bundle.deployment, vm))
+    for vm in bundle.vms:
+        if not 1 <= vm.instances <= VM_INSTANCES:
+            raise AgentError(f"stage '{vm.stage}': {vm.instances} instances", cure=f"1 to {VM_INSTANCES}")
+    actions += _boot(number, needed, seen, anew=True)
     from_words = f"from generation {live}" if live else "the first"
     undo = f"flip back to {live}" if live else "clear root[0]"
     actions.append(Action("flip", str(number), f"root[0], {from_words}", undo))
     actions += _ports(bundle.ports, seen)
     keep = {number, live} if seen.running else {number}  # one that can't be read is no way back
     if live:
-        actions.append(Action("grace", str(live), "until its last packet is through"))
+        actions.append(Action("grace", str(live), _GRACE))
+    actions += _halt(needed, seen)
     return (*actions, *_tidy(seen, keep, state))
+
+
+def _boot(number: int, needed: Sequence[str], seen: Observed, *, anew: bool = False) -> tuple[Action, ...]:
+    """VMs that are not here; a generation that was not live before must be told even of those that are."""
+    missing = [name for name in needed if seen.machines.get(name) != "running"]
+    if not missing and not (anew and needed):
+        return ()
+    words = f"{len(missing)} virtual machines start" if missing else "no virtual machine starts"
+    return (Action("boot", str(number), f"{words}, {len(needed) - len(missing)} are taken over", "stop those"),)
+
+
+def _halt(needed: Sequence[str], seen: Observed) -> tuple[Action, ...]:
+    return tuple(Action("halt", name, "drained first") for name in sorted(seen.machines) if name not in needed)
 
 
 def _state_words(kept: Iterable[str], state: set[str]) -> str:

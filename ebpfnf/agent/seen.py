@@ -68,6 +68,9 @@ class Observed:
     edited: Mapping[str, str] = field(default_factory=dict)  # table -> how its live entries differ from the deployed file's
     fills: Mapping[str, Mapping[str, int]] = field(default_factory=dict)  # table that packets fill -> created, full, ...
     missed: int = 0  # packets that found no live generation
+    strays: int = 0  # frames from VMs whose cookies named no generation
+    machines: Mapping[str, str] = field(default_factory=dict)  # VMs that are here -> running, paused, ...
+    needs: Mapping[int, tuple[str, ...]] = field(default_factory=dict)  # generation -> its VMs
     journal: str = ""  # what a writer was doing when it was cut off
 
     def generation(self, number: int) -> Generation | None:

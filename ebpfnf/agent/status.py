@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from ebpfnf.agent import flows
+from ebpfnf.agent import flows, machines
 from ebpfnf.agent.manifest import Manifest, uptime
 from ebpfnf.agent.plan import in_place
 from ebpfnf.agent.seen import Observed, Totals
+from ebpfnf.kernel.pins import Pins
 from ebpfnf.model import Counter, Port
 
 
@@ -34,6 +35,8 @@ def status(seen: Observed) -> dict[str, Any]:
         "texts": {c.name: c.text for c in manifest.counters if c.text} if manifest else {},
         "tables": [_table(table.name, table.kind, table.size, seen) for table in manifest.tables] if manifest else [],
         "missed": seen.missed,
+        "vms": machines.status(Pins(seen.deployment), seen.live, seen.machines) if seen.needs.get(seen.live) else [],
+        "strays": seen.strays,
         "warnings": warnings(seen),
     }
 
@@ -62,6 +65,9 @@ def warnings(seen: Observed) -> list[str]:
         else:
             owner = seen.owners.get(seen.interfaces[port.interface].program, "")
             found.append(f"port '{port.name}' is detached from '{port.interface}'" + (f", which belongs to {owner}" if owner else ""))
+    for name in seen.needs.get(seen.live, ()):
+        if seen.machines.get(name) != "running":
+            found.append(f"virtual machine '{name}' is {seen.machines.get(name, 'gone')}: reconcile starts it")
     if seen.missed:
         found.append(f"{seen.missed} packets found no live generation")
     found += [f"table '{name}' was full {fill['full']} times" for name, fill in sorted(seen.fills.items()) if fill.get("full")]

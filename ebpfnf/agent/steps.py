@@ -8,7 +8,7 @@ import struct
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
-from ebpfnf.agent import failpoints, manifest, observe, retired, tables, values
+from ebpfnf.agent import failpoints, machines, manifest, observe, retired, tables, values
 from ebpfnf.agent.load import HostFacts, Loaded
 from ebpfnf.agent.load import load as load_bundle
 from ebpfnf.agent.plan import Action, bound
@@ -20,11 +20,12 @@ from ebpfnf.kernel.maps import Map
 from ebpfnf.kernel.pins import Pins
 from ebpfnf.kernel.syscall import cpu_slots
 from ebpfnf.model import Bundle, MapSpec, Port, Scope
+from ebpfnf.vm import lifecycle
 
 _KEY = bytes(4)
 # A control frame from outside: the entry drops it before it looks at any state (docs/reference/semantics.md, 4).
 _CHECK_FRAME = bytes(12) + b"\x88\xb5" + bytes(46)
-_IN_GENERATION = ("chain", "meta", "const", "ports")
+_IN_GENERATION = ("chain", "meta", "const", "ports", "vms", "vm_state", "vm_records")
 
 
 @dataclass(slots=True)
@@ -38,6 +39,7 @@ class Work:
     keep_entries: bool = False
     loaded: Loaded | None = None
     undo: list[Callable[[], None]] = field(default_factory=list)
+    notices: list[str] = field(default_factory=list)
     held: list[int] = field(default_factory=list)  # fds that `undo` needs
 
     def close(self) -> None:
@@ -147,8 +149,23 @@ def _pin_generation(work: Work, number: int, state: Mapping[str, str]) -> None:
         pins.pin(fd, new.program(segment))
     entries = {table.name: table.entries for table in bundle.tables if table.filled_by == "operator"}
     values.write(new.entries, to_json(entries), "entries")
+    machines.keep(new, bundle.vms)
     about = manifest.of_bundle(bundle, number, bound(bundle.ports, work.seen), where)
     values.write(new.manifest, manifest.encode(about), "manifest")
+
+
+def boot(work: Work, action: Action) -> None:
+    """The VMs that the generation needs and that are not here."""
+    started, notices = machines.boot(work.pins, int(action.what))
+    work.notices += notices
+    work.undo.append(lambda: machines.halt(work.pins, started))
+
+
+def halt(work: Work, action: Action) -> None:
+    """A VM that no packet enters any more: drained, then off."""
+    name = lifecycle.parse(action.what)
+    if name:
+        machines.halt(work.pins, [name])
 
 
 def _pin_new(work: Work, fd: int, path: str) -> None:
@@ -264,6 +281,7 @@ def retire(work: Work, action: Action) -> None:
     generation = observe.read_generation(at, number)
     if generation.complete:
         retired.fold(at, number, observe.read_totals(at, number))
+    machines.forget(at, number)
     hidden = at.temporary(number).directory
     os.rename(at.generation(number).directory, hidden)
     failpoints.hit("hidden")
@@ -296,6 +314,8 @@ STEPS: dict[str, Callable[[Work, Action], None]] = {
     "fill": fill,
     "check": check,
     "pin": pin,
+    "boot": boot,
+    "halt": halt,
     "flip": flip,
     "attach": attach,
     "replace": replace,

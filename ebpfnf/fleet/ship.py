@@ -13,6 +13,7 @@ import ebpfnf
 
 FOLDER = "/var/lib/ebpfnf/agent"
 _PARTS = ("__init__.py", "model.py", "errors.py", "names.py", "bundle.py", "tables/**/*.py", "kernel/**/*.py", "agent/**/*.py")
+_VM = ("__init__", "control", "domain", "lifecycle", "probe", "tap")  # of vm/: what starts and steers, not what builds
 _MAIN = "import sys\n\nfrom ebpfnf.agent.__main__ import main\n\nsys.exit(main())\n"
 _EPOCH = (1980, 1, 1, 0, 0, 0)  # zip's own: the same sources are the same bytes
 
@@ -34,7 +35,7 @@ class Agent:
 def agent() -> Agent:
     """The agent of this version."""
     package = Path(ebpfnf.__file__).parent
-    files = sorted(file for part in _PARTS for file in package.glob(part))
+    files = sorted(file for part in (*_PARTS, *(f"vm/{name}.py" for name in _VM)) for file in package.glob(part))
     made = io.BytesIO()
     with zipfile.ZipFile(made, "w", zipfile.ZIP_DEFLATED, compresslevel=9) as archive:
         for name, text in [("__main__.py", _MAIN), *((f"ebpfnf/{f.relative_to(package)}", f.read_text()) for f in files)]:

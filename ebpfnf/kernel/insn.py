@@ -1,12 +1,13 @@
-"""BPF instructions, and the one program that is written in them: the root program of a port.
+"""BPF instructions, and the two programs that are written in them: the root program of a port, and that of a VM's tap.
 
-Everything else is compiled C; the root program is assembled because it must exist on a host without a compiler,
-with the port's number and the host's CPU mask in it.
+Everything else is compiled C; these are assembled because they must exist on a host without a compiler, with a port's number or the
+host's CPU mask in them.
 """
 
 from __future__ import annotations
 
 import struct
+import sys
 
 XDP_ABORTED, XDP_DROP, XDP_PASS, XDP_TX, XDP_REDIRECT = range(5)
 
@@ -15,6 +16,9 @@ GET_SMP_PROCESSOR_ID, TAIL_CALL, JIFFIES64 = 8, 12, 118
 
 INGRESS_SLOT = 64  # bytes of a CPU's slot in `ingress`: one cache line, so that CPUs don't share one
 INGRESS_MISSED = 8  # offset of the u64 count of missed calls in it
+INGRESS_STRAYS = 16  # ... and of frames from VMs whose cookie names no generation
+COOKIE_GENERATION = 8  # offset of the u16 in a cookie (vm.h)
+_CONTROL = int.from_bytes(b"\x88\xb5", sys.byteorder)
 
 _SIZES = {1: 0x10, 2: 0x08, 4: 0x00, 8: 0x18}
 _ALU = {"add": 0x0, "sub": 0x1, "mul": 0x2, "or": 0x4, "and": 0x5, "lsh": 0x6, "rsh": 0x7, "mov": 0xB}
@@ -109,5 +113,45 @@ def root_program(port_number: int, ingress_fd: int, root_fd: int, cpu_mask: int,
             alu("add", 1, 1),
             store(8, 7, INGRESS_MISSED, 1),
             leave({"drop": XDP_DROP, "pass": XDP_PASS}[on_fault]),
+        )
+    )
+
+
+def tap_program(ingress_fd: int, resume_fd: int, slots: int, cpu_mask: int) -> bytes:
+    """The program of a VM's tap: control frames go to the manager, anything else to the generation that its cookie names.
+
+    Where that one is gone, or the frame is none of ours: counted and dropped. Nothing else of a guest's ever reaches the host.
+    """
+    stray = b"".join(
+        (
+            cpu_slot(7, ingress_fd, INGRESS_SLOT, cpu_mask),
+            load(8, 1, 7, INGRESS_STRAYS),
+            alu("add", 1, 1),
+            store(8, 7, INGRESS_STRAYS, 1),
+            leave(XDP_DROP),
+        )
+    )
+    go_on = b"".join(
+        (
+            load(2, 3, 2, COOKIE_GENERATION),
+            alu("and", 3, slots - 1),
+            alu_reg("mov", 1, 6),
+            load_map(2, resume_fd),
+            call(TAIL_CALL),
+        )
+    )
+    to_manager = leave(XDP_PASS)
+    look = load(2, 5, 2, 12) + jump("jne", 5, _CONTROL, len(to_manager) // 8) + to_manager
+    return b"".join(
+        (
+            alu_reg("mov", 6, 1),
+            load(4, 2, 6, 0),
+            load(4, 3, 6, 4),
+            alu_reg("mov", 4, 2),
+            alu("add", 4, 14),
+            jump_reg("jgt", 4, 3, (len(look) + len(go_on)) // 8),
+            look,
+            go_on,
+            stray,
         )
     )

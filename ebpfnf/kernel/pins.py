@@ -1,6 +1,6 @@
 """Pins: what keeps a deployment alive when no process of ours runs. The only place that knows where they are.
 
-    <base>/<deployment>/root, ingress, ports/<port>/{link,root_prog}, state/<name>,
+    <base>/<deployment>/root, ingress, resume, taps/<tap>, ports/<port>/{link,root_prog}, state/<name>,
                         gen-<n>/{chain,meta,const,ports,manifest,entries,tables/<name>,prog/<segment>}
 
 A generation is built in tmp-gen-<n> and renamed when it is whole. EBPFNF_BPFFS names another bpffs mount.
@@ -107,6 +107,18 @@ class Generation:
     def entries(self) -> str:
         return f"{self.directory}/entries"
 
+    @property
+    def vms(self) -> str:
+        return f"{self.directory}/vms"
+
+    @property
+    def vm_state(self) -> str:
+        return f"{self.directory}/vm_state"
+
+    @property
+    def machines(self) -> str:
+        return f"{self.directory}/machines"
+
     def table(self, name: str) -> str:
         return f"{self.directory}/tables/{checked(name)}"
 
@@ -142,6 +154,18 @@ class Pins:
     @property
     def ingress(self) -> str:
         return f"{self.directory}/ingress"
+
+    @property
+    def resume(self) -> str:
+        """Of deployments with VMs: generation -> the program that takes back what comes from them."""
+        return f"{self.directory}/resume"
+
+    def tap(self, tap: str) -> str:
+        return f"{self.directory}/taps/{checked(tap)}"
+
+    def taps(self) -> list[str]:
+        """Taps that have pins, sorted."""
+        return _listing(f"{self.directory}/taps")
 
     def port(self, port: str) -> str:
         return f"{self.directory}/ports/{checked(port)}"

@@ -1,0 +1,196 @@
+"""Virtual machines by libvirt: the only place that speaks with it.
+
+Where no daemon runs, libvirt's own driver inside this process does the same work: a guest outlives the process, and the next one finds it
+again by what libvirt wrote under its root. Domain XML is made by ElementTree, so that a value can't become markup.
+"""
+
+from __future__ import annotations
+
+import atexit
+import contextlib
+import os
+import threading
+import time
+import xml.etree.ElementTree as ET
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from ebpfnf.errors import AgentError
+
+MEMORY_MIB = 16
+INSTALL = "apt-get install qemu-system-x86 libvirt-daemon-driver-qemu libvirt-daemon-system python3-libvirt"
+_DAEMONS = ("/run/libvirtd.pid", "/run/virtqemud.pid")
+_LOADER = "/usr/share/qemu/qboot.rom"
+# The driver in this process runs as root beside the agent: no log daemon, no labels, nothing of the host is changed for a guest.
+_SETTINGS = """stdio_handler = "file"
+user = "root"
+group = "root"
+security_driver = "none"
+cgroup_controllers = []
+namespaces = []
+remember_owner = 0
+clear_emulator_capabilities = 0
+"""
+_PATIENCE = 20.0  # seconds for another process of ours to end
+_connections: dict[str, Hypervisor] = {}
+
+
+@dataclass(frozen=True, slots=True)
+class Machine:
+    """A guest that shall be: its name, what it boots, which tap it is behind."""
+
+    name: str
+    image: Path
+    config: Path
+    tap: str
+    mac: str
+    log: Path
+    accelerator: str  # kvm | qemu
+
+
+def xml(machine: Machine) -> str:
+    """The domain as libvirt reads it: a 16 MiB PC that boots the image at once, with one network device and nothing else."""
+    domain = ET.Element("domain", type=machine.accelerator)
+
+    def add(parent: ET.Element, tag: str, text: str = "", **attributes: str) -> ET.Element:
+        child = ET.SubElement(parent, tag, attributes)
+        child.text = text or None
+        return child
+
+    add(domain, "name", machine.name)
+    add(domain, "memory", str(MEMORY_MIB), unit="MiB")
+    add(domain, "vcpu", "1")
+    add(add(domain, "sysinfo", type="fwcfg"), "entry", name="opt/ebpfnf/config", file=str(machine.config))
+    system = add(domain, "os")
+    add(system, "type", "hvm", arch="x86_64", machine="pc")
+    add(system, "loader", _LOADER, type="rom")
+    add(system, "kernel", str(machine.image))
+    add(add(domain, "features"), "acpi")
+    for event in ("on_poweroff", "on_reboot", "on_crash"):
+        add(domain, event, "destroy")
+    devices = add(domain, "devices")
+    add(devices, "emulator", "/usr/bin/qemu-system-x86_64")
+    add(devices, "controller", type="usb", model="none")
+    interface = add(devices, "interface", type="ethernet")
+    add(interface, "mac", address=machine.mac)
+    add(interface, "target", dev=machine.tap, managed="no")
+    add(interface, "model", type="virtio")
+    add(interface, "rom", enabled="no")
+    serial = add(devices, "serial", type="file")
+    add(serial, "source", path=str(machine.log))
+    add(serial, "target", port="0")
+    add(devices, "memballoon", model="none")
+    return ET.tostring(domain, encoding="unicode")
+
+
+def home() -> Path:
+    """Where images, configurations and guests' logs of this network namespace lie: a cache, made again where it is lost."""
+    return Path("/run/ebpfnf/vms") / str(os.stat("/proc/thread-self/ns/net").st_ino)
+
+
+def uri() -> str:
+    """The daemon where one runs and sees our network namespace, else the driver in this process."""
+    given = os.environ.get("EBPFNF_LIBVIRT", "")
+    if given:
+        return given
+    for path in _DAEMONS:
+        with contextlib.suppress(OSError, ValueError):
+            daemon = int(Path(path).read_text())
+            if os.stat(f"/proc/{daemon}/ns/net").st_ino == os.stat("/proc/thread-self/ns/net").st_ino:
+                return "qemu:///system"
+    return f"qemu:///embed?root={home()}/libvirt"
+
+
+class Hypervisor:
+    """A connection; `opened` makes one."""
+
+    def __init__(self, connection: Any, library: Any) -> None:
+        self._connection = connection
+        self._library = library
+
+    def machines(self) -> dict[str, str]:
+        """Guests by name: running | paused | crashed | shut."""
+        states = {1: "running", 2: "running", 3: "paused", 6: "crashed"}
+        found = {}
+        for domain in self._connection.listAllDomains():
+            try:
+                found[domain.name()] = states.get(domain.state()[0], "shut")
+            except self._library.libvirtError:
+                continue  # gone meanwhile
+        return found
+
+    def start(self, machine: Machine, *, paused: bool = False) -> None:
+        """Boot it, or put it there ready to go; AgentError when libvirt refuses."""
+        flags = self._library.VIR_DOMAIN_START_PAUSED if paused else 0
+        try:
+            self._connection.createXML(xml(machine), flags)
+        except self._library.libvirtError as error:
+            raise AgentError(f"virtual machine '{machine.name}': {str(error).lower()}", cure=INSTALL) from None
+
+    def resume(self, name: str) -> None:
+        """Let a paused guest run."""
+        try:
+            self._connection.lookupByName(name).resume()
+        except self._library.libvirtError as error:
+            raise AgentError(f"virtual machine '{name}': {str(error).lower()}") from None
+
+    def pause(self, name: str) -> None:
+        """Stop a guest where it is."""
+        self._connection.lookupByName(name).suspend()
+
+    def destroy(self, name: str) -> None:
+        """Off, at once; nothing where there is none."""
+        try:
+            self._connection.lookupByName(name).destroy()
+        except self._library.libvirtError as error:
+            if error.get_error_code() != self._library.VIR_ERR_NO_DOMAIN:  # one that ends at this moment is no error
+                raise AgentError(f"virtual machine '{name}': {str(error).lower()}") from None
+
+
+@contextmanager
+def opened(where: str = "") -> Iterator[Hypervisor]:
+    """A connection to libvirt; AgentError with the install line where it is not there.
+
+    It stays open as long as the process runs: the driver in a process can't be let go of. Another process waits for its root.
+    """
+    where = where or uri()
+    if where not in _connections:
+        if where.startswith("qemu:///embed"):
+            root = Path(where.partition("root=")[2])
+            (root / "etc").mkdir(mode=0o700, parents=True, exist_ok=True)
+            (root / "etc" / "qemu.conf").write_text(_SETTINGS)
+            os.environ.setdefault("LIBVIRT_LOG_OUTPUTS", f"3:file:{root}/messages")  # it would tell people its version
+        library = _library()
+        end = time.monotonic() + _PATIENCE
+        while True:
+            try:
+                _connections[where] = Hypervisor(library.open(where), library)
+                break
+            except library.libvirtError as error:
+                if "pid file" not in str(error) or time.monotonic() > end:
+                    raise AgentError(f"libvirt at '{where}': {str(error).lower()}", cure=INSTALL) from None
+            time.sleep(0.1)
+    yield _connections[where]
+
+
+@cache
+def _library() -> Any:
+    """libvirt's bindings, with the loop that its driver's monitors need."""
+    try:
+        import libvirt
+    except ImportError:
+        raise AgentError("python3 has no libvirt here", cure=INSTALL) from None
+    atexit.register(_connections.clear)  # while libvirt is still there
+    libvirt.registerErrorHandler(lambda *_: None, None)
+    libvirt.virEventRegisterDefaultImpl()
+
+    def run() -> None:
+        while True:
+            libvirt.virEventRunDefaultImpl()
+
+    threading.Thread(target=run, name="libvirt", daemon=True).start()
+    return libvirt

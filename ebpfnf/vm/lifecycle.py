@@ -1,0 +1,160 @@
+"""A deployment's VMs on this host: started, found again, drained, stopped. What runs is read from libvirt, nothing is written down.
+
+A machine's name says all: `ebpfnf.<deployment>.<instance>.<node>.<digest>.<number>`, where the digest is that of its image and
+configuration. Its tap and MAC address follow from the name.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import os
+import shutil
+import socket
+import time
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+from ebpfnf.errors import AgentError
+from ebpfnf.model import Vm
+from ebpfnf.vm import domain, probe, tap
+from ebpfnf.vm.control import Operation
+from ebpfnf.vm.domain import Hypervisor, Machine
+
+READY_SECONDS = 20.0  # a guest is ready in 0.3; the rest is for a host that is busy
+DRAIN_SECONDS = 2.0
+_PREFIX = "ebpfnf"
+_DIGEST = 12
+
+
+@dataclass(frozen=True, slots=True)
+class Name:
+    """A machine's name, taken apart."""
+
+    deployment: str
+    stage: str
+    digest: str
+    number: int
+
+    def __str__(self) -> str:
+        return f"{_PREFIX}.{self.deployment}.{self.stage}.{self.digest}.{self.number}"
+
+    @property
+    def tap(self) -> str:
+        """Its tap's name: 15 characters at most."""
+        return f"enf{self._hash()[:12]}"
+
+    @property
+    def mac(self) -> str:
+        """A locally administered address; what it is matters to nobody, as frames carry cookies."""
+        return "52:54:00:" + ":".join(self._hash()[at : at + 2] for at in (0, 2, 4))
+
+    def _hash(self) -> str:
+        return hashlib.sha256(str(self).encode()).hexdigest()
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """A machine as it is."""
+
+    name: Name
+    state: str  # running | paused | crashed | shut
+    ifindex: int  # of its tap, 0 where that is gone
+
+
+def parse(text: str) -> Name | None:
+    """The parts of a machine's name; None where it is none of ours."""
+    parts = text.split(".")
+    if len(parts) != 6 or parts[0] != _PREFIX or not parts[5].isdecimal():
+        return None
+    return Name(parts[1], f"{parts[2]}.{parts[3]}", parts[4], int(parts[5]))
+
+
+def names(deployment: str, vm: Vm) -> tuple[Name, ...]:
+    """The machines that a stage shall have."""
+    return tuple(Name(deployment, vm.stage, vm.digest[:_DIGEST], number) for number in range(vm.instances))
+
+
+def seen(deployment: str) -> tuple[Seen, ...]:
+    """This deployment's machines on this host."""
+    with domain.opened() as hypervisor:
+        return _seen(deployment, hypervisor)
+
+
+def start(vm: Vm, name: Name, *, paused: bool = False) -> str:
+    """Boot one, and wait until it serves; why it does so in software emulation, or nothing. Its tap must be there."""
+    folder = domain.home() / str(name)
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    image = _write(domain.home() / "images" / f"{hashlib.sha256(vm.image).hexdigest()}.elf", vm.image)
+    config = _write(folder / "config", vm.config.encode())
+    accelerator, why = probe.accelerator(image)
+    with domain.opened() as hypervisor:
+        hypervisor.destroy(str(name))  # one that crashed, or whose tap went away
+        hypervisor.start(Machine(str(name), image, config, name.tap, name.mac, folder / "log", accelerator), paused=paused)
+    if not paused:
+        _await(name, folder / "log")
+    return why
+
+
+def wake(name: Name) -> None:
+    """Let a paused one serve."""
+    with domain.opened() as hypervisor:
+        hypervisor.resume(str(name))
+    _await(name, domain.home() / str(name) / "log")
+
+
+def drain(name: Name) -> bool:
+    """Wait until everything that was sent to it has come back; false where it does not answer."""
+    try:
+        with tap.Line(name.tap) as line:
+            return line.ask(Operation.DRAIN, seconds=DRAIN_SECONDS) is not None
+    except AgentError:
+        return False
+
+
+def stop(wanted: Iterable[Name]) -> None:
+    """Off, with their taps."""
+    with domain.opened() as hypervisor:
+        for name in wanted:
+            hypervisor.destroy(str(name))
+            tap.remove(name.tap)
+            shutil.rmtree(domain.home() / str(name), ignore_errors=True)
+
+
+def _seen(deployment: str, hypervisor: Hypervisor) -> tuple[Seen, ...]:
+    found = []
+    for text, state in sorted(hypervisor.machines().items()):
+        name = parse(text)
+        if name and name.deployment == deployment:
+            found.append(Seen(name, state, ifindex(name)))
+    return tuple(found)
+
+
+def ifindex(name: Name) -> int:
+    """Of its tap, 0 where that is gone."""
+    with contextlib.suppress(OSError):
+        return socket.if_nametoindex(name.tap)
+    return 0
+
+
+def _await(name: Name, log: Path) -> None:
+    with tap.Line(name.tap) as line:
+        end = time.monotonic() + READY_SECONDS
+        while time.monotonic() < end:
+            if line.ready(0.5):
+                return
+            said = log.read_text(errors="replace").strip() if log.exists() else ""
+            if "refused" in said or "failed" in said or "fault" in said:
+                raise AgentError(f"virtual machine '{name}': {said.splitlines()[-1]}")
+    raise AgentError(f"virtual machine '{name}' is not ready after {READY_SECONDS:.0f} s", cure=f"see {log}")
+
+
+def _write(path: Path, data: bytes) -> Path:
+    """A file with these contents, whole or not at all."""
+    if not path.exists() or path.read_bytes() != data:
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        new = path.with_suffix(f".{os.getpid()}")
+        new.write_bytes(data)
+        os.replace(new, path)
+    return path

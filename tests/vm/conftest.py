@@ -1,0 +1,90 @@
+"""A host made of a network namespace and a bpffs of its own: what is started in it is gone with it."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import socket
+import subprocess
+import uuid
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+
+from ebpfnf.agent import apply
+from ebpfnf.agent.observe import observe
+from ebpfnf.agent.status import status
+from ebpfnf.kernel import insn, links, programs
+from ebpfnf.vm import domain, lifecycle
+from tests.kernel.netns import namespace
+from tests.vm import deployments
+
+
+@dataclass(slots=True)
+class Host:
+    """The calling thread is inside. Port a is a0, b is b0; a1 and b1 are the world outside."""
+
+    name: str
+    links: list[int] = field(default_factory=list)
+
+    def deploy(self, params: str = "") -> apply.Result:
+        """Make it run, with these parameters."""
+        return apply.apply(deployments.bundle(params, name=self.name, ports=("a0", "b0")))
+
+    def status(self) -> dict[str, object]:
+        """What a person is told."""
+        return status(observe(self.name))
+
+    def counter(self, name: str) -> int:
+        """One counter's sum."""
+        counters = self.status()["counters"]
+        assert isinstance(counters, dict)
+        return int(counters.get(name, 0))
+
+    def machines(self) -> tuple[lifecycle.Seen, ...]:
+        """The VMs that are here."""
+        return lifecycle.seen(self.name)
+
+    def socket(self, interface: str) -> socket.socket:
+        """All frames of an interface."""
+        made = socket.socket(socket.AF_PACKET, socket.SOCK_RAW, socket.htons(3))
+        made.bind((interface, 0))
+        made.settimeout(2)
+        return made
+
+
+@pytest.fixture
+def host(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Host]:
+    """With pairs of interfaces; afterwards no VM, pin or interface of it is there."""
+    place = tmp_path / "bpf"
+    place.mkdir()
+    subprocess.run(["mount", "-t", "bpf", "bpf", str(place)], check=True)
+    monkeypatch.setenv("EBPFNF_BPFFS", str(place))
+    # libvirt's driver in a process serves one root until the process ends
+    monkeypatch.setenv("EBPFNF_LIBVIRT", f"qemu:///embed?root=/run/ebpfnf/vms/tests-{os.getpid()}")
+    made = Host(f"vm-{uuid.uuid4().hex[:8]}")
+    try:
+        with namespace():
+            for port in "ab":
+                subprocess.run(f"ip link add {port}0 type veth peer name {port}1".split(), check=True)
+                for end in "01":
+                    subprocess.run(f"ip link set {port}{end} up".split(), check=True)
+            passing = programs.load(insn.leave(insn.XDP_PASS), "pass")
+            for port in "ab":  # native redirects into a veth want a program behind it
+                made.links.append(links.create_xdp(passing, socket.if_nametoindex(f"{port}1"), "native"))
+            os.close(passing)
+            home = domain.home()
+            try:
+                yield made
+            finally:
+                with contextlib.suppress(Exception):
+                    apply.undeploy(made.name)
+                lifecycle.stop([each.name for each in made.machines()])
+                shutil.rmtree(home, ignore_errors=True)
+                while made.links:
+                    os.close(made.links.pop())
+    finally:
+        subprocess.run(["umount", str(place)], check=True)

@@ -1,0 +1,85 @@
+"""VMs under the manager: packets through real ones, which come, stay, go and are found again."""
+
+from __future__ import annotations
+
+import pytest
+
+from ebpfnf import packets
+from ebpfnf.agent import apply
+from tests.vm.conftest import Host
+
+pytestmark = pytest.mark.vm
+
+FRAME = packets.build("tcp 192.0.2.9:4000 > 198.51.100.7:80 flags PA payload 'hello, this is a payload' ttl 9")
+
+
+def through(host: Host, frame: bytes = FRAME, into: str = "a1", out: str = "b1") -> bytes:
+    """What comes out of a frame."""
+    with host.socket(into) as source, host.socket(out) as sink:
+        source.send(frame)
+        while True:
+            got = sink.recv(4096)
+            if got[12:14] == b"\x08\x00":
+                return got
+
+
+def test_a_packet_goes_through_a_vm(host: Host) -> None:
+    done = host.deploy()
+    assert done.changed and [each.state for each in host.machines()] == ["running"]
+    got = through(host)
+    assert got[:14] == FRAME[:14] and got[22] == 8 and got[26:] == FRAME[26:]
+    assert through(host, into="b1", out="a1")[22] == 8
+    assert (host.counter("x.to_vm"), host.counter("x.from_vm")) == (2, 2)
+    assert host.status()["warnings"] == []
+
+
+def test_a_generation_with_the_same_image_and_configuration_takes_the_vm_over(host: Host) -> None:
+    host.deploy()
+    before = host.machines()
+    done = host.deploy(", on_failure: bypass")
+    assert done.generation == 2 and host.machines() == before
+    through(host)
+
+
+def test_another_configuration_is_another_vm_and_a_rollback_starts_the_first_again(host: Host) -> None:
+    host.deploy()
+    (first,) = host.machines()
+    host.deploy(", smallest: 200")
+    (second,) = host.machines()
+    assert first.name != second.name
+    through(host)
+    apply.rollback(host.name)
+    (third,) = host.machines()
+    assert third.name == first.name
+    through(host)
+
+
+def test_scale_out_and_in(host: Host) -> None:
+    host.deploy()
+    (first,) = host.machines()
+    host.deploy(", instances: 2")
+    assert len(host.machines()) == 2 and first in host.machines()
+    for port in range(4000, 4016):
+        through(host, packets.build(f"udp 192.0.2.9:{port} > 198.51.100.7:80 payload 'x'"))
+    host.deploy()
+    assert host.machines() == (first,)
+    through(host)
+
+
+def test_undeploy_leaves_nothing(host: Host) -> None:
+    host.deploy()
+    apply.undeploy(host.name)
+    assert host.machines() == ()
+
+
+def test_a_vm_that_is_gone_is_told_and_reconcile_starts_it(host: Host) -> None:
+    from ebpfnf.vm import domain
+
+    host.deploy()
+    (first,) = host.machines()
+    with domain.opened() as hypervisor:
+        hypervisor.destroy(str(first.name))
+    assert any("virtual machine" in str(each) for each in host.status()["warnings"])  # type: ignore[attr-defined]
+    apply.reconcile(host.name)
+    assert host.status()["warnings"] == []
+    through(host)
