@@ -15,6 +15,7 @@ from ebpfnf.fleet.transport import Finished, Transport
 
 SECONDS = 120  # for a command, after which the host itself ends it
 _NO_AGENT = 91
+_NO_COMMAND = 127
 _ENDED = (124, 137)  # by timeout(1)
 _GRACE = 5
 
@@ -41,7 +42,8 @@ class SshHost:
             words = f"the agent on '{self.name}' took more than {self._seconds} s and was ended: what it did is unknown"
             raise HostUnreachable(words, cure="'ebpfnf status --hosts' tells what runs there")
         last = finished.complaint.splitlines()[-1:] or [""]
-        words = f"the agent on '{self.name}' ended without an answer: status {finished.status}" + (f": {last[0]}" if last[0] else "")
+        how = "killed by a signal" if finished.status == -1 else f"status {finished.status}"
+        words = f"the agent on '{self.name}' ended without an answer: {how}" + (f": {last[0]}" if last[0] else "")
         return answer.result(HostUnreachable(words, cure="'ebpfnf status --hosts' tells what runs there"))
 
     def close(self) -> None:
@@ -68,8 +70,8 @@ class SshHost:
         if self.target.sudo:
             argv = ["sudo", "-n", *argv]
         finished = self._transport.run(shlex.join(argv), data, answer.line, self._seconds + _GRACE)
-        if self.target.sudo and finished.complaint.startswith("sudo:"):
-            words = finished.complaint.splitlines()[0].removeprefix("sudo: ")
+        if self.target.sudo and (finished.complaint.startswith("sudo:") or finished.status == _NO_COMMAND):
+            words = (finished.complaint.splitlines() or ["not there"])[0].removeprefix("sudo: ")
             raise PrivilegeError(
                 f"sudo on '{self.name}': {words}", self.target.where, "allow it without a password there, or connect as root"
             )

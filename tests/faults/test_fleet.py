@@ -1,0 +1,202 @@
+"""What may happen between hosts: each ends in the old or the new generation, and the same again converges."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from ebpfnf import bundle as bundles
+from ebpfnf.errors import AgentError, HostUnreachable, NotReached
+from ebpfnf.fleet import inventory
+from ebpfnf.fleet.change import Fleet, ask
+from ebpfnf.fleet.rollout import Policy, Rollout
+from ebpfnf.lab.hosts import HostLab
+from tests.fleet import rig
+from tests.fleet.rig import NAME, fleet, running, sent
+
+pytestmark = [pytest.mark.faults, pytest.mark.fleet]
+
+QUICK = Policy(soak=0.0)
+
+
+@pytest.fixture(scope="module")
+def machines() -> Iterator[HostLab]:
+    with HostLab(f"fault-{os.getpid()}") as lab:
+        yield lab
+
+
+@pytest.fixture
+def lab(machines: HostLab) -> HostLab:
+    rig.begin(machines, 1)
+    return machines
+
+
+def converges(lab: HostLab, mark: int) -> None:
+    """The same again brings every host there, and once more changes nothing."""
+    with fleet(lab) as found:
+        assert Rollout(found, NAME, sent(found, mark), Policy(first=3, soak=0)).run().complete
+        boxes = sent(found, mark)
+        again = found.each(lambda host: host.run("apply", boxes[host.name].payload()))
+        assert not [each.error for each in again if each.error] and not any(each.result["changed"] for each in again)
+
+
+@pytest.mark.parametrize("trouble", ["cut", "freeze"])
+def test_silence_in_the_middle_of_a_command(lab: HostLab, trouble: str) -> None:
+    """The answer is lost, not the change: unknown, and asked again it is there."""
+    with fleet(lab, "h2") as found:
+        host, begun = found.hosts["h2"], []
+
+        def silence(event: dict) -> None:
+            if not begun:
+                getattr(lab, trouble)("h2")
+            begun.append(event["step"])
+
+        with pytest.raises(HostUnreachable, match="what happened there is unknown") as told:
+            host.run("apply", sent(found, 2)["h2"].payload(), silence)
+        assert begun and not isinstance(told.value, NotReached)
+        with pytest.raises(NotReached, match="nothing was done there"):
+            host.run("status", {})
+        (lab.cut if trouble == "cut" else lab.freeze)("h2", on=trouble == "cut")
+        assert host.run("status", {"deployment": NAME})["digest"] in {rig.digest(found, "h2", mark) for mark in (1, 2)}
+    converges(lab, 2)
+
+
+def test_a_partition_holds_up_no_other(lab: HostLab) -> None:
+    lab.cut("h1")
+    with fleet(lab) as found:
+        boxes = sent(found, 2)
+        outcomes = {each.host: each for each in found.each(lambda host: ask(host, "apply", boxes[host.name].payload()))}
+        assert isinstance(outcomes["h1"].error, NotReached) and outcomes["h2"].result["changed"] and outcomes["h3"].result["changed"]
+    lab.cut("h1", on=True)
+    assert running(lab) == {"h1": 1, "h2": 2, "h3": 2}
+    converges(lab, 2)
+
+
+def test_a_third_of_the_packets_lost(lab: HostLab) -> None:
+    lab.loss("h2", 30)
+    with fleet(lab) as found:
+        boxes = sent(found, 2)
+        outcomes = {each.host: each for each in found.each(lambda host: ask(host, "apply", boxes[host.name].payload()))}
+    assert outcomes["h1"].error is None is outcomes["h3"].error
+    assert outcomes["h2"].error is None or isinstance(outcomes["h2"].error, HostUnreachable)
+    lab.loss("h2", 0)
+    assert running(lab)["h2"] in ((2,) if outcomes["h2"].error is None else (1, 2))
+    converges(lab, 2)
+
+
+@pytest.mark.parametrize(("known", "words"), [("another", "another host key"), ("none", "a host key that is not known")])
+def test_a_wrong_host_key(lab: HostLab, tmp_path: Path, known: str, words: str) -> None:
+    keys = (lab.folder / "known_hosts").read_text()
+    (tmp_path / "known").write_text(
+        keys.replace("10.66.0.11 ", "10.66.9.9 ").replace("10.66.0.12 ", "10.66.0.11 ") if known == "another" else ""
+    )
+    (tmp_path / "hosts.yaml").write_text(lab.inventory.read_text().replace(f"{lab.folder}/known_hosts", "known"))
+    with Fleet(inventory.load(tmp_path / "hosts.yaml").select("h1")) as found, pytest.raises(NotReached, match=words):
+        found.hosts["h1"].run("status", {})
+
+
+def test_a_key_that_the_host_does_not_know(lab: HostLab, tmp_path: Path) -> None:
+    subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(tmp_path / "key")], check=True)
+    (tmp_path / "hosts.yaml").write_text(lab.inventory.read_text().replace(f"{lab.folder}/id", "key"))
+    with Fleet(inventory.load(tmp_path / "hosts.yaml").select("h1")) as found, pytest.raises(NotReached, match="none of our keys"):
+        found.hosts["h1"].run("status", {})
+
+
+def test_a_host_that_dies_in_a_rollout(lab: HostLab) -> None:
+    def watch(host: str, words: str) -> None:
+        if (host, words) == ("h2", "apply: load"):
+            lab.crash("h2")
+
+    with fleet(lab) as found:
+        report = Rollout(found, NAME, sent(found, 2), QUICK, watch).run()
+    assert report.hosts == {"h1": "rolled back", "h2": "unknown", "h3": "untouched"} and "h2" in report.why
+    lab.boot("h2")
+    assert running(lab) == {"h1": 1, "h2": 1, "h3": 1}
+    converges(lab, 2)
+
+
+def test_an_agent_that_dies_in_a_rollout(lab: HostLab) -> None:
+    """After its flip: what runs is new, what the disk says is old. It goes back, and the disk agrees."""
+    with fleet(lab, environment={"h2": {"EBPFNF_FAILPOINT": "unkept"}}) as found:
+        report = Rollout(found, NAME, sent(found, 2), QUICK).run()
+    assert report.hosts["h2"] in ("unknown", "rolled back") and report.hosts["h3"] == "untouched"
+    converges(lab, 3)
+    lab.crash("h2")
+    lab.boot("h2")
+    assert running(lab) == {"h1": 3, "h2": 3, "h3": 3}
+
+
+def test_a_full_disk(lab: HostLab) -> None:
+    rig.run(lab, "h1", "dd if=/dev/zero of=/var/lib/full bs=64k 2>/dev/null || true")
+    with fleet(lab) as found:
+        with pytest.raises(AgentError, match="no host was changed"):
+            Rollout(found, NAME, sent(found, 2), QUICK).run()
+        rig.run(lab, "h1", "rm -rf /var/lib/ebpfnf/agent; dd if=/dev/zero of=/var/lib/full bs=64k 2>/dev/null || true")
+        rig.run(lab, "h1", "dd if=/dev/zero of=/var/lib/full2 bs=512 2>/dev/null || true")
+    assert running_without_agent(lab)
+    rig.run(lab, "h1", "rm -f /var/lib/full /var/lib/full2")
+    assert running(lab) == {"h1": 1, "h2": 1, "h3": 1}
+    converges(lab, 2)
+
+
+def running_without_agent(lab: HostLab) -> bool:
+    """Whether h1 says that it has no room, rather than something that only looks like it."""
+    with fleet(lab, "h1") as found, pytest.raises(AgentError, match="'h1' does not take the agent: no place for the agent"):
+        found.hosts["h1"].run("status", {})
+    return True
+
+
+def test_two_managers(lab: HostLab) -> None:
+    """The later one has the higher epoch; the earlier one is refused on every host from then on, and undoes nothing of the other's."""
+    others: list[str] = []
+
+    def watch(host: str, words: str) -> None:
+        if (host, words) == ("h2", "apply") and not others:
+            others.append("began")
+            with fleet(lab) as found:
+                assert Rollout(found, NAME, sent(found, 3), QUICK).run().complete
+
+    with fleet(lab) as found:
+        report = Rollout(found, NAME, sent(found, 2), QUICK, watch).run()
+    assert report.hosts["h2"] == "failed" and "was claimed by" in report.why["h2"] and report.hosts["h3"] == "untouched"
+    assert running(lab) == {"h1": 3, "h2": 3, "h3": 3}
+
+
+_MANAGER = """
+import os, signal, sys
+from pathlib import Path
+from ebpfnf import bundle
+from ebpfnf.fleet import inventory
+from ebpfnf.fleet.change import Fleet, parcels
+from ebpfnf.fleet.rollout import Policy, Rollout
+file, hosts, left = sys.argv[1], sys.argv[2], [int(sys.argv[3])]
+def watch(host, words):
+    left[0] -= 1
+    if left[0] == 0:
+        os.kill(os.getpid(), signal.SIGKILL)
+with Fleet(inventory.load(Path(hosts)).select()) as fleet:
+    sent = parcels(bundle.decode(Path(file).read_bytes()), [host.target for host in fleet.hosts.values()], {})
+    Rollout(fleet, "hot-swap", sent, Policy(soak=0.0), watch).run()
+"""
+
+
+@pytest.mark.parametrize("point", [2, 8, 13, 19, 25, 33])
+def test_a_manager_that_dies(lab: HostLab, tmp_path: Path, point: int) -> None:
+    """At any point of a rollout over three hosts: each runs the old or the new, and the same rollout again goes on from there."""
+    (tmp_path / "bundle").write_bytes(bundles.encode(rig.bundle(2)))
+    argv = [sys.executable, "-c", _MANAGER, str(tmp_path / "bundle"), str(lab.inventory)]
+    environment = {**os.environ, "PYTHONPATH": os.getcwd()}
+    died = subprocess.run([*argv, str(point)], capture_output=True, text=True, env=environment, check=False)
+    assert died.returncode == -signal.SIGKILL, died.stderr
+    marks = running(lab)
+    assert set(marks.values()) <= {1, 2} and list(marks.values()) == sorted(marks.values(), reverse=True), "in order, first hosts first"
+    with fleet(lab) as found:
+        again = Rollout(found, NAME, sent(found, 2), QUICK).run()
+    assert again.complete and (again.resumed or point <= 8), "once the hosts were claimed, they know the plan"
+    assert running(lab) == {"h1": 2, "h2": 2, "h3": 2}
