@@ -23,7 +23,8 @@ def build(deployment: Deployment, granularity: str = "") -> Bundle:
     """The bundle of this deployment: a pure function, but for the compiler's cache."""
     expanded = expand(deployment)
     optimised, certificate = shorten(expanded, granularity or deployment.granularity)
-    segments = segment(optimised, granularity or deployment.granularity, costs.known())
+    level = granularity or deployment.granularity
+    segments = segment(optimised, level, costs.known() if level == "auto" else costs.SHIPPED)
     return assemble(optimised, segments, certificate)
 
 

@@ -23,7 +23,7 @@ HostsOption = Annotated[
     typer.Option("--hosts", metavar="FILE[:GROUP]", help="By ssh on the hosts of an inventory, or of a group in it; 'here': this machine."),
 ]
 SignOption = Annotated[Path | None, typer.Option("--sign", metavar="KEY", help="Sign for hosts that take signed bundles only: an ssh key.")]
-GranularityOption = Annotated[str, typer.Option("--granularity", help="Override the file's granularity: auto, mnf, vnf or chain.", metavar="G")]
+GranularityOption = Annotated[str, typer.Option("--granularity", help="Override the file's: auto, mnf, vnf or chain.", metavar="G")]
 
 
 def host(context: typer.Context) -> Host:

@@ -22,6 +22,7 @@ def plan_json(bundle: Bundle) -> dict[str, Any]:
         "positions": list(bundle.positions),
         "links": list(bundle.links),
         "segments": _segments(bundle),
+        "expected_ns": _expected(bundle)[0],
         "tables": [
             {"name": t.name, "kind": t.kind, "entries": len(t.entries), "filled_by": t.filled_by, "keep": t.keep} for t in bundle.tables
         ],
@@ -39,11 +40,21 @@ def plan(bundle: Bundle) -> None:
         for instance in [*chain["path"], *(["route"] if chain["then"] == "route" else [])]:
             inside = [p for p in bundle.positions if p["chain"] == chain["name"] and p["stage"].partition(".")[0] == instance]
             console.print(f"  {instance:<7} " + " → ".join(f"{p['stage'].partition('.')[2]} [dim]({mnfs[p['stage']]})[/]" for p in inside))
-    console.print()
+    expected, where = _expected(bundle)
+    console.print("\nexpected: " + ", ".join(f"{chain} {ns:.0f} ns a packet" for chain, ns in expected.items()) + f"  [dim]({where})[/]\n")
     rows = [(s["name"], s["instructions"], ", ".join(s["positions"]) or "parse, classify") for s in _segments(bundle)]
     text.table("programs", ("program", "instructions#", "holds"), rows)
     filled = [(t.name, t.kind, t.filled_by, len(t.entries) if t.filled_by == "operator" else "", t.size) for t in bundle.tables]
     text.table("tables", ("table", "kind", "filled by", "entries#", "size#"), filled)
+
+
+def _expected(bundle: Bundle) -> tuple[dict[str, float], str]:
+    """Ns a packet of each chain, and where the costs come from."""
+    from ebpfnf.analyse.cost import expected
+    from ebpfnf.generate import costs
+
+    known = costs.known()
+    return expected(bundle, known), f"costs of {known.host}" if known.host else "costs as shipped; 'ebpfnf profile' measures this host"
 
 
 def _segments(bundle: Bundle) -> list[dict[str, Any]]:

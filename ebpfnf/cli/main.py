@@ -11,7 +11,7 @@ import typer
 from typer.exceptions import Abort, TyperException
 
 from ebpfnf import __version__
-from ebpfnf.cli import build, change, check, fleet, lab, observe, table, text, unikernel
+from ebpfnf.cli import build, change, check, fleet, lab, measure, observe, table, text, unikernel
 from ebpfnf.errors import EbpfnfError
 
 USAGE = 64
@@ -45,7 +45,7 @@ def options(
     context.obj = netns
 
 
-for group in (build, change, observe, check, fleet):
+for group in (build, change, observe, check, measure, fleet):
     for command in group.COMMANDS:
         app.command(command.__name__.replace("_", "-"))(command)
 app.add_typer(table.app, name="table")
