@@ -9,10 +9,11 @@ from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
 
 from ebpfnf import bundle as bundles
-from ebpfnf.agent import apply, doctor, edit, store
+from ebpfnf.agent import apply, doctor, edit, netlink, store
 from ebpfnf.agent.apply import Emit
 from ebpfnf.agent.observe import observe
 from ebpfnf.agent.plan import Action, Options, plan
+from ebpfnf.agent.private import PrivateCopy
 from ebpfnf.agent.signature import Signature
 from ebpfnf.agent.status import status
 from ebpfnf.errors import AgentError, EbpfnfError
@@ -22,6 +23,7 @@ from ebpfnf.names import KEBAB_WANTED, is_kebab
 
 Payload = Mapping[str, Any]
 T = TypeVar("T")
+_STEP = 10**6  # ns between two frames of `try`
 
 
 def run(command: str, payload: Payload, emit: Emit) -> Any:
@@ -42,6 +44,20 @@ def _plan(payload: Payload, emit: Emit) -> Any:
 
 def _dry_run(payload: Payload, emit: Emit) -> Any:
     return _actions(apply.dry_run(_bundle(payload), _options(payload)))
+
+
+def _try(payload: Payload, emit: Emit) -> Any:
+    """What this host, with its interfaces and routes, would do with frames: on a private copy, state kept from one to the next."""
+    wanted, there = _bundle(payload), netlink.interfaces()
+    ports = {port.name: there[port.interface].ifindex for port in wanted.ports if port.interface in there}
+    told = []
+    with PrivateCopy(wanted, ports) as copy:
+        for number, frame in enumerate(_list(payload, "frames"), 1):
+            before = copy.counts()
+            outcome = copy.run(_bytes(frame, "data"), _text(frame, "port"), number * _STEP)
+            entered = [c.chain for c in wanted.counters if c.kind == "entered" and copy.counts()[c.name] > before[c.name]]
+            told.append({"action": outcome.action, "counter": outcome.counter.index, "port": outcome.port, "entered": entered})
+    return told
 
 
 def _status(payload: Payload, emit: Emit) -> Any:
@@ -119,6 +135,7 @@ COMMANDS: dict[str, Callable[[Payload, Emit], Any]] = {
     "apply": _apply,
     "plan": _plan,
     "dry-run": _dry_run,
+    "try": _try,
     "status": _status,
     "observe": _observe,
     "rollback": _rollback,
@@ -140,11 +157,7 @@ def _actions(actions: tuple[Action, ...]) -> list[dict[str, Any]]:
 
 
 def _bundle(payload: Payload) -> Bundle:
-    try:
-        data = base64.b64decode(_text(payload, "bundle"), validate=True)
-    except binascii.Error:
-        raise AgentError("'bundle' is not base64", cure="send the bundle's bytes in base64") from None
-    return bundles.decode(data)
+    return bundles.decode(_bytes(payload, "bundle"))
 
 
 def _options(payload: Payload) -> Options:
@@ -180,6 +193,20 @@ def _text(payload: Payload, key: str) -> str:
     value = _given(payload, key)
     if not isinstance(value, str):
         raise AgentError(f"'{key}' is a text, not {type(value).__name__}")
+    return value
+
+
+def _bytes(payload: Payload, key: str) -> bytes:
+    try:
+        return base64.b64decode(_text(payload, key), validate=True)
+    except (binascii.Error, ValueError):
+        raise AgentError(f"'{key}' is not base64", cure=f"send the {key}'s bytes in base64") from None
+
+
+def _list(payload: Payload, key: str) -> list[Payload]:
+    value = _given(payload, key)
+    if not (isinstance(value, list) and all(isinstance(each, dict) for each in value)):
+        raise AgentError(f"'{key}' is a list of objects")
     return value
 
 

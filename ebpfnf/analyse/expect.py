@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import base64
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from ebpfnf import packets, pipeline
 from ebpfnf.agent.private import Outcome, PrivateCopy
@@ -33,6 +35,20 @@ def check(deployment: Deployment, granularity: str = "") -> Iterator[Checked]:
             outcome = copy.run(frame, expectation.on, number * _STEP)
             entered = [c.chain for c in bundle.counters if c.kind == "entered" and copy.counts()[c.name] > before[c.name]]
             yield Checked(expectation, told(outcome), tuple(_wrong(expectation, outcome, entered, bundle)))
+
+
+def sent(deployment: Deployment) -> list[dict[str, str]]:
+    """The expectations' packets as the agent takes them for `try`."""
+    return [{"port": e.on, "data": base64.b64encode(packets.build(e.packet, e.where)).decode()} for e in deployment.expect]
+
+
+def judged(deployment: Deployment, bundle: Bundle, answers: Sequence[Mapping[str, Any]]) -> tuple[Checked, ...]:
+    """The expectations against what a host's `try` gave."""
+    checked = []
+    for expectation, each in zip(deployment.expect, answers, strict=True):
+        outcome = Outcome(each["action"], b"", bundle.counters[each["counter"]], each["port"], -1, b"")
+        checked.append(Checked(expectation, told(outcome), tuple(_wrong(expectation, outcome, each["entered"], bundle))))
+    return tuple(checked)
 
 
 def told(outcome: Outcome) -> str:

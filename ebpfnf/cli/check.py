@@ -7,8 +7,8 @@ from typing import Annotated
 
 import typer
 
-from ebpfnf.cli import text
-from ebpfnf.cli.common import ChainFile, GranularityOption, OutputOption, granularity
+from ebpfnf.cli import everywhere, text
+from ebpfnf.cli.common import ChainFile, GranularityOption, HostsOption, OutputOption, granularity
 from ebpfnf.cli.text import Output
 
 FAILED = 3
@@ -19,10 +19,16 @@ def test(
         Path, typer.Argument(metavar="CHAIN.YAML|MNF-FOLDER", help="A deployment's file, or an mNF's folder.", show_default=False)
     ],
     granularity_: GranularityOption = "",
+    hosts: HostsOption = "",
     output: OutputOption = Output.text,
 ) -> None:
-    """Run the `expect:` packets of a chain.yaml, or the cases of an mNF, through the real programs on a private copy."""
-    if what.is_dir():
+    """Run the `expect:` packets of a chain.yaml, or the cases of an mNF, through the real programs on a private copy.
+
+    With --hosts it is the hosts' kernels that run them, with their interfaces and routes in place of the file's testbed.
+    """
+    if hosts and not what.is_dir():
+        everywhere.test(hosts, what, granularity(granularity_), output)
+    elif what.is_dir():
         _cases(what, granularity(granularity_) or "chain", output)
     else:
         _expectations(what, granularity(granularity_), output)

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from ebpfnf.fleet.inventory import Target
     from ebpfnf.model import Bundle
 
-PARTIAL = 4
+PARTIAL, FAILED = 4, 3
 Show = Callable[[Any], str]
 
 
@@ -89,6 +89,32 @@ def query(hosts: str, command: str, payload: Mapping[str, Any], output: Output, 
     with fleet(hosts) as found, watched(list(found.hosts)) as watch:
         outcomes = found.each(lambda host: ask(host, command, payload, watch))
     report(outcomes, output, show)
+
+
+def test(hosts: str, file: Path, granularity: str, output: Output) -> None:
+    """The expectations of a chain.yaml on each host's kernel; exit code 3 where one does not hold."""
+    from ebpfnf import pipeline, spec
+    from ebpfnf.analyse import expect
+    from ebpfnf.fleet.change import ask, parcels
+
+    deployment = spec.load(file)
+    with text.working(f"compiling {file}"):
+        bundle = pipeline.build(deployment, granularity)
+    packets = expect.sent(deployment)
+    with fleet(hosts) as found, watched(list(found.hosts)) as watch:
+        sent = parcels(bundle, _targets(found), {})
+        outcomes = found.each(lambda host: ask(host, "try", {**sent[host.name].payload(), "frames": packets}, watch))
+    checked = {each.host: expect.judged(deployment, bundle, each.result) for each in outcomes if not each.error}
+    wrong = {host: [f"{c.expectation.where}: {words}" for c in each for words in c.wrong] for host, each in checked.items()}
+    if output is Output.json:
+        failed = {each.host: {"error": text.described(each.error)} for each in outcomes if each.error}
+        text.as_json({"hosts": {**{host: {"expectations": len(checked[host]), "wrong": words} for host, words in wrong.items()}, **failed}})
+    else:
+        for host, words in wrong.items():
+            text.line("\n     ".join([f"{host}: {len(checked[host])} packets" + (", FAIL" if words else ", ok"), *words]))
+    finish(outcomes, quiet=output is Output.json)
+    if any(wrong.values()):
+        raise typer.Exit(FAILED)
 
 
 def status(hosts: str, deployment: str, output: Output) -> None:

@@ -54,7 +54,12 @@ class Fleet:
         if not chosen:
             return ()
         with ThreadPoolExecutor(min(len(chosen), PARALLEL), thread_name_prefix="host") as pool:
-            return tuple(pool.map(lambda host: _outcome(host, work), chosen))
+            try:
+                return tuple(pool.map(lambda host: _outcome(host, work), chosen))
+            except BaseException:  # interrupted: the threads would go on until every host has answered
+                for host in chosen:
+                    host.give_up()
+                raise
 
     def close(self) -> None:
         """Ends the connections."""

@@ -50,6 +50,10 @@ class SshHost:
         """Ends the connection."""
         self._transport.close()
 
+    def give_up(self) -> None:
+        """From another thread: the command that runs is not waited for, none begins any more."""
+        self._transport.give_up()
+
     def __enter__(self) -> SshHost:
         return self
 

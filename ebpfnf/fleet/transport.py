@@ -43,6 +43,7 @@ class Transport:
         self._connection: Any = None
         self._heard = 0.0
         self._closed = threading.Event()
+        self._given_up = False
 
     def run(self, command: str, data: bytes, on_line: Callable[[str], None], seconds: float) -> Finished:
         """Runs a shell command, gives it `data`, hands on its lines as they come.
@@ -51,6 +52,8 @@ class Transport:
         """
         import paramiko
 
+        if self._given_up:
+            raise NotReached(f"'{self._target.name}' was given up")
         if self._connection is None:
             self._open()
         deadline = time.monotonic() + seconds
@@ -68,6 +71,11 @@ class Transport:
         except BaseException:
             self.close()  # its command goes on or not: nobody listens any more
             raise
+
+    def give_up(self) -> None:
+        """From another thread: what it does ends now, and nothing begins any more."""
+        self._given_up = True
+        self.close()
 
     def close(self) -> None:
         """Ends the connection; the next command makes another."""

@@ -184,6 +184,8 @@ def test_a_chain_that_names_its_hosts(lab: HostLab, tmp_path: Path) -> None:
     chain = (EXAMPLE.parent.parent / "fleet" / "chain.yaml").read_text()
     file = tmp_path / "chain.yaml"
     file.write_text(chain.replace("deployment: fleet-edge", f"deployment: {NAME}") + "\nplace: {hosts: 'hosts.yaml:h3'}\n")
+    code, out, _ = ebpfnf("test", str(file), f"--hosts={lab.inventory}", "-o", "json")
+    assert code == 0 and json.loads(out)["hosts"] == {name: {"expectations": 2, "wrong": []} for name in ("h1", "h2", "h3")}
     assert ebpfnf("deploy", str(file))[0] == 0
     code, out, _ = ebpfnf("status", f"--hosts={lab.inventory}", "-o", "json")
     assert code == 0 and {name: len(each["result"]) for name, each in json.loads(out)["hosts"].items()} == {"h1": 0, "h2": 0, "h3": 1}
@@ -200,3 +202,19 @@ def test_a_chain_that_names_its_hosts(lab: HostLab, tmp_path: Path) -> None:
             assert done.stdout.strip() == "b'through'", done.stderr
         finally:
             sink.kill()
+
+
+def test_an_interrupt_waits_for_nobody(lab: HostLab) -> None:
+    """Ctrl-C while a host is silent: commands that run are given up, none begins any more."""
+    with fleet(lab) as found:
+
+        def work(host: SshHost) -> None:
+            if host.name == "h1":
+                raise KeyboardInterrupt
+            lab.cut("h2")
+            host.run("status", {})
+
+        with pytest.raises(KeyboardInterrupt):
+            found.each(work)
+        with pytest.raises(NotReached, match="'h3' was given up"):
+            found.hosts["h3"].run("status", {})
