@@ -10,22 +10,21 @@ import os
 import shutil
 import subprocess
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
 from ebpfnf.errors import CompileError, EbpfnfError, SpecError
-from ebpfnf.spec import yaml
-from ebpfnf.spec.problems import Problems, meant, quote
+from ebpfnf.spec.problems import meant, quote
 from ebpfnf.vm import generated, manifest
 from ebpfnf.vm.manifest import Unikernel
 
 PACKAGE = Path(__file__).resolve().parent.parent
 SOURCES = PACKAGE.parent / "unikernels"
-PROGS = PACKAGE / "progs"
 _SHARED = ("core.c", "control.c", "stats.c", "config.c")  # of the runtime: in a guest and in a process
 _GUEST = ("boot.S", "console.c", "memory.c", "clock.c", "fwcfg.c", "pci.c", "network.c", "text.c", "libraries.c", "main.c")
+_PROBE = ("boot.S", "console.c", "probe.c")
 _RING0 = ("console.c",)  # what ring 0 calls has no SSE
 _WARNINGS = "-std=gnu11 -Wall -Wextra -Werror -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wvla -Wundef -Wwrite-strings"
 _GUEST_FLAGS = (
@@ -77,6 +76,11 @@ def process(name: str) -> Image:
     return _built(name, wanted, "process", _build_process)
 
 
+def probe() -> Image:
+    """The image that qemu.accelerator runs."""
+    return _built("probe", (), "probe.elf", _build_probe)
+
+
 def _built(name: str, wanted: tuple[Unikernel, ...], file: str, build: Callable[[Path, tuple[Unikernel, ...]], Path]) -> Image:
     key = hashlib.sha256()
     key.update(f"{file}\0{name}\0{_run(['gcc', '--version'])}".encode())
@@ -96,7 +100,6 @@ def _built(name: str, wanted: tuple[Unikernel, ...], file: str, build: Callable[
 def _inputs(wanted: tuple[Unikernel, ...]) -> list[Path]:
     """Every file that may say something about an image."""
     folders = {SOURCES / "runtime", *(mnf.folder for mnf in wanted), *(SOURCES / used for mnf in wanted for used in mnf.uses)}
-    folders |= {PROGS / mnf.body for mnf in wanted if mnf.body}
     return sorted(path for folder in folders for path in folder.iterdir() if path.is_file())
 
 
@@ -126,29 +129,18 @@ def _units(scratch: Path, wanted: tuple[Unikernel, ...], runtime: tuple[str, ...
     for mnf in wanted:
         folder = scratch / mnf.name
         folder.mkdir()
-        (folder / "manifest.h").write_text(generated.header(mnf, _scratch_of(mnf.body)))
+        (folder / "manifest.h").write_text(generated.header(mnf))
         (folder / "manifest.c").write_text(generated.source(mnf))
         for path in [folder / "manifest.c", *sorted(mnf.folder.glob("*.c"))]:
-            yield path, [*include, f"-I{folder}", f"-I{SOURCES}", f"-isystem{PROGS}"]
+            yield path, [*include, f"-I{folder}", f"-I{SOURCES}"]
 
 
-def _scratch_of(body: str) -> tuple[tuple[str, str], ...]:
-    """The working memory that an XDP mNF declares."""
-    if not body:
-        return ()
-    problems = Problems()
-    tree = yaml.load(PROGS / body / "mnf.yaml", problems)
-    problems.raise_any()
-    node = tree.get("scratch") if tree else None
-    return tuple((name, str(kind.plain())) for name, kind in node.items()) if node else ()
-
-
-def _compile(scratch: Path, wanted: tuple[Unikernel, ...], runtime: tuple[str, ...], flags: str) -> list[str]:
+def _compile(scratch: Path, units: Iterable[tuple[Path, list[str]]], flags: str) -> list[str]:
     """Object files, in a fixed order."""
     jobs = []
     objects = []
     prefix = [f"-ffile-prefix-map={scratch}=.", f"-ffile-prefix-map={PACKAGE.parent}=."]
-    for number, (path, own) in enumerate(_units(scratch, wanted, runtime)):
+    for number, (path, own) in enumerate(units):
         out = str(scratch / f"{number}.o")
         extra = ["-mgeneral-regs-only"] if path.name in _RING0 else []
         jobs.append(["gcc", *_WARNINGS.split(), *flags.split(), *extra, *prefix, *own, "-c", str(path), "-o", out])
@@ -163,15 +155,23 @@ def _libraries(wanted: tuple[Unikernel, ...]) -> list[str]:
 
 
 def _build_guest(scratch: Path, wanted: tuple[Unikernel, ...]) -> Path:
-    objects = _compile(scratch, wanted, (*_SHARED, *_GUEST), _GUEST_FLAGS)
+    return _link(scratch, _compile(scratch, _units(scratch, wanted, (*_SHARED, *_GUEST)), _GUEST_FLAGS), _libraries(wanted))
+
+
+def _build_probe(scratch: Path, _: tuple[Unikernel, ...]) -> Path:
+    units = [(SOURCES / "runtime" / file, [f"-I{SOURCES / 'runtime'}"]) for file in _PROBE]
+    return _link(scratch, _compile(scratch, units, _GUEST_FLAGS), [])
+
+
+def _link(scratch: Path, objects: list[str], libraries: list[str]) -> Path:
     out = scratch / "image.elf"
-    link = ["-nostdlib", "-static", "-no-pie", "-Wl,-n,-s,--gc-sections,--build-id=none,--no-warn-rwx-segments,-z,noexecstack"]
-    _run(["gcc", *link, f"-Wl,-T,{SOURCES / 'runtime' / 'link.ld'}", "-o", str(out), *objects, *_libraries(wanted)])
+    flags = ["-nostdlib", "-static", "-no-pie", "-Wl,-n,-s,--gc-sections,--build-id=none,--no-warn-rwx-segments,-z,noexecstack"]
+    _run(["gcc", *flags, f"-Wl,-T,{SOURCES / 'runtime' / 'link.ld'}", "-o", str(out), *objects, *libraries])
     return out
 
 
 def _build_process(scratch: Path, wanted: tuple[Unikernel, ...]) -> Path:
-    objects = _compile(scratch, wanted, (*_SHARED, "native.c"), _PROCESS_FLAGS)
+    objects = _compile(scratch, _units(scratch, wanted, (*_SHARED, "native.c")), _PROCESS_FLAGS)
     out = scratch / "process"
     _run(["gcc", "-fsanitize=address,undefined", "-o", str(out), *objects, *_libraries(wanted)])
     return out

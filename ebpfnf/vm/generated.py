@@ -9,15 +9,13 @@ from collections.abc import Iterable
 
 from ebpfnf.names import c_field
 from ebpfnf.tables.types import Enumeration, Integer, type_of
-from ebpfnf.vm.manifest import PREFIXES, TEXT, Unikernel
-
-_LISTS = (TEXT, PREFIXES)
+from ebpfnf.vm.manifest import LINES, LISTS, Unikernel
 
 
-def header(mnf: Unikernel, scratch: tuple[tuple[str, str], ...] = ()) -> str:
-    """manifest.h: what the mNF's own files include. `scratch`: the working memory of the XDP body that it runs."""
+def header(mnf: Unikernel) -> str:
+    """manifest.h: what the mNF's own files include."""
     n = mnf.name
-    scalars = [param for param in mnf.params if param.type not in _LISTS]
+    scalars = [param for param in mnf.params if param.type not in LISTS]
     lines = ["#pragma once", '#include "mnf.h"', ""]
     lines += _enumeration(f"REASON_{name}" for name in mnf.reasons)
     lines += _enumeration(f"COUNTER_{name}" for name in mnf.counters)
@@ -29,8 +27,6 @@ def header(mnf: Unikernel, scratch: tuple[tuple[str, str], ...] = ()) -> str:
         lines += [f"extern struct {n}_cfg {{"]
         lines += [f"\tu64 {c_field(param.name)};" for param in scalars]
         lines += [f"}} {n}_cfg;", f"#define cfg {n}_cfg", ""]
-    if scratch:
-        lines += ["struct scratch {", *(_member(name, kind) for name, kind in scratch), "};", ""]
     lines += [
         f"extern u64 {n}_counted[];",
         f"#define COUNT(name, n) ({n}_counted[COUNTER_##name] += (n))",
@@ -38,6 +34,7 @@ def header(mnf: Unikernel, scratch: tuple[tuple[str, str], ...] = ()) -> str:
         f"#define MNF(...) int {n}_packet(__VA_ARGS__); int {n}_packet(__VA_ARGS__)",
         f"#define READY() const char *{n}_ready(void); const char *{n}_ready(void)",
         f"#define ADD(list) const char *{n}_add_##list(char *item); const char *{n}_add_##list(char *item)",
+        f"#define TAKE(table) const char *{n}_take_##table(const u8 *, u32); const char *{n}_take_##table(const u8 *bytes, u32 len)",
         f"#define STAT(i, name, value) bool {n}_stat(u32, char *, u64 *); bool {n}_stat(u32 i, char *name, u64 *value)",
         f"#define STREAM extern const struct stream {n}_stream; const struct stream {n}_stream",
     ]
@@ -48,10 +45,11 @@ def source(mnf: Unikernel) -> str:
     """manifest.c: the mNF as the runtime sees it."""
     n = mnf.name
     lines = ['#include "manifest.h"', ""]
-    scalars = [param for param in mnf.params if param.type not in _LISTS]
+    scalars = [param for param in mnf.params if param.type not in LISTS]
     for param in mnf.params:
-        if param.type in _LISTS:
-            lines.append(f"const char *{n}_add_{param.name}(char *item);")
+        if param.type in LISTS:
+            taken = f"take_{param.name}(const u8 *bytes, u32 len)" if param.type == LINES else f"add_{param.name}(char *item)"
+            lines.append(f"const char *{n}_{taken};")
     if scalars:
         lines.append(f"struct {n}_cfg {n}_cfg = {{")
         for param in scalars:
@@ -61,7 +59,7 @@ def source(mnf: Unikernel) -> str:
             lines.append(f"\t.{c_field(param.name)} = {number}ull,")
         lines.append("};")
     for param in mnf.params:
-        kind_ = type_of(param.type) if param.type not in _LISTS else None
+        kind_ = type_of(param.type) if param.type not in LISTS else None
         if isinstance(kind_, Enumeration):
             lines.append(f"static const char *const choices_{param.name}[] = {{{_strings(kind_.names)}0}};")
     lines.append("static const struct param params[] = {")
@@ -104,13 +102,10 @@ def _strings(names: tuple[str, ...]) -> str:
     return "".join(f'"{name}", ' for name in names)
 
 
-def _member(name: str, kind: str) -> str:
-    base, _, count = kind.partition("[")
-    return f"\t{type_of(base).c} {name}{'[' + count if count else ''};"
-
-
 def _param(mnf: str, name: str, kind: str) -> str:
-    if kind in _LISTS:
+    if kind == LINES:
+        return f'{{.name = "{name}", .take = {mnf}_take_{name}}}'
+    if kind in LISTS:
         return f'{{.name = "{name}", .add = {mnf}_add_{name}}}'
     type_ = type_of(kind)
     value = f'{{.name = "{name}", .value = &{mnf}_cfg.{c_field(name)}, '

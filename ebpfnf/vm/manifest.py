@@ -9,14 +9,19 @@ from typing import Any, Literal
 
 from ebpfnf.errors import SpecError
 from ebpfnf.model import ParamSpec
+from ebpfnf.names import is_snake
 from ebpfnf.spec import shape, yaml
 from ebpfnf.spec.files import Line, ParamShape, Snake
 from ebpfnf.spec.problems import Problems, quote
+from ebpfnf.tables.automaton import blob
 from ebpfnf.tables.types import SCALARS, Duration, Enumeration, Integer, type_of
 
 TEXT = "list[text]"  # lines, at most TEXT_MOST bytes each
 PREFIXES = "list[prefix]"
+LINES = "list[line]"  # of an automaton, which travels compiled; as default an mNF of XDP, whose own default it is
+LISTS = (TEXT, PREFIXES, LINES)
 TEXT_MOST = 4096
+PROGS = Path(__file__).resolve().parent.parent / "progs"
 
 
 class ImageShape(shape.Shape):
@@ -25,7 +30,6 @@ class ImageShape(shape.Shape):
     uses: list[Snake] = []  # noqa: RUF012 -- pydantic copies it
     libraries: list[Literal["z", "lz4"]] = []  # noqa: RUF012
     after: Snake | None = None
-    body: Snake | None = None
 
 
 class UnikernelFile(shape.Shape):
@@ -56,7 +60,6 @@ class Unikernel:
     uses: tuple[str, ...]  # folders beside it that it is built with
     libraries: tuple[str, ...]  # of the system, linked statically
     after: str  # an mNF that must come before it in an image: what it takes is what that one makes; it sees no packets
-    body: str  # an mNF of XDP whose body it runs
 
 
 def read(folder: Path) -> Unikernel:
@@ -74,7 +77,7 @@ def read(folder: Path) -> Unikernel:
         try:
             kind = spelling(entry.type)
             given = entry.default is not None
-            default = canonical(kind, entry.default) if given else None
+            default = canonical(kind, _lines_of(entry.default, name) if kind == LINES else entry.default) if given else None
         except ValueError as error:
             problems.add(f"parameter {quote(name)}", node.at("params", name), f"wanted {error}")
             continue
@@ -90,23 +93,22 @@ def read(folder: Path) -> Unikernel:
         uses=tuple(file.image.uses),
         libraries=tuple(file.image.libraries),
         after=file.image.after or "",
-        body=file.image.body or "",
     )
 
 
 def spelling(text: str) -> str:
     """A parameter's type in its normal spelling; ValueError says what was wanted."""
-    if text in (TEXT, PREFIXES):
+    if text in LISTS:
         return text
     kind = type_of(text)
     if kind.spelling == "bool" or isinstance(kind, Enumeration | Duration) or (isinstance(kind, Integer) and not kind.big):
         return kind.spelling
-    raise ValueError(f"a type: u8, u16, u32, u64, bool, duration, enum[...], {TEXT} or {PREFIXES}")
+    raise ValueError("a type: u8, u16, u32, u64, bool, duration, enum[...] or " + ", ".join(LISTS))
 
 
 def canonical(kind: str, value: Any) -> Any:
     """A value as it is kept; ValueError says what was wanted."""
-    if kind not in (TEXT, PREFIXES):
+    if kind not in LISTS:
         return type_of(kind).parse(value)
     if not isinstance(value, list):
         raise ValueError("a list")
@@ -118,9 +120,25 @@ def canonical(kind: str, value: Any) -> Any:
     return list(value)
 
 
+def _lines_of(default: Any, name: str) -> Any:
+    """The lines that an mNF of XDP has as its default."""
+    if not isinstance(default, str) or not is_snake(default):
+        return default
+    problems = Problems()
+    tree = yaml.load(PROGS / default / "mnf.yaml", problems)
+    problems.raise_any()
+    node = tree.get("params", name, "default") if tree else None
+    if node is None:
+        raise ValueError(f"an mNF of XDP with a parameter '{name}' that has a default")
+    return node.plain()
+
+
 def config(mnfs: tuple[Unikernel, ...], given: Mapping[str, Mapping[str, Any]]) -> bytes:
-    """The configuration of an image: a line `<mnf>.<param> <value>` for each scalar and for each item of a list."""
-    lines = []
+    """The configuration of an image: a line `<mnf>.<param> <value>` for each scalar and for each item of a list.
+
+    Behind the line of an automaton, which says how many, come its bytes.
+    """
+    lines: list[bytes] = []
     known = {mnf.name for mnf in mnfs}
     for name in given.keys() - known:
         raise SpecError(f"configuration for {quote(name)}, which is not in the image", cure="it holds " + ", ".join(sorted(known)))
@@ -135,17 +153,28 @@ def config(mnfs: tuple[Unikernel, ...], given: Mapping[str, Mapping[str, Any]]) 
                 value = canonical(param.type, values[param.name]) if param.name in values else param.default
             except ValueError as error:
                 raise SpecError(f"mnf '{mnf.name}': {param.name} {quote(values[param.name])}", cure=f"wanted {error}") from None
-            lines += [f"{mnf.name}.{param.name} {item}" for item in _items(param.type, value)]
-    return "".join(line + "\n" for line in lines).encode()
+            lines += [f"{mnf.name}.{param.name} ".encode() + item for item in _items(param.type, value)]
+    return b"".join(line + b"\n" for line in lines)
 
 
-def _items(kind: str, value: Any) -> list[str]:
+def _items(kind: str, value: Any) -> list[bytes]:
     """What stands behind a parameter's name, once for each line."""
     if kind == TEXT:
-        return [str(item) for item in value]
+        return [str(item).encode() for item in value]
     if kind == PREFIXES:
-        return [_prefix(str(item)) for item in value]
-    return [str(int(value)) if kind == "bool" else str(value)]
+        return [_prefix(str(item)).encode() for item in value]
+    if kind == LINES:
+        machine = _machine(value)
+        return [f"{len(machine)}\n".encode() + machine]
+    return [str(int(value) if kind == "bool" else value).encode()]
+
+
+def _machine(lines: list[str]) -> bytes:
+    """An automaton as a guest reads it: u32 states, then the tables as in tables/automaton/blob.py."""
+    numbered = dict(enumerate(lines, 1))
+    states = blob.states_of(numbered)
+    tables = blob.blob_size(states) - blob.TEXT - 4  # without the lines that it was made of
+    return states.to_bytes(4, "little") + blob.encode_blob(states, numbered)[:tables]
 
 
 def _prefix(text: str) -> str:

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import os
+import select
 import struct
 import subprocess
 import tempfile
 from collections.abc import Mapping
 from types import TracebackType
-from typing import Any
+from typing import Any, NoReturn
 
 from ebpfnf.errors import EbpfnfError, SpecError
 from ebpfnf.vm import build, control, manifest
 from ebpfnf.vm.control import Answer, Operation, Status
 
+SLOWEST = 20  # seconds for an answer
 ROOM = 2036  # bytes of a frame, as in a guest
 _US = b"\x02\0\0\0\0\xfe"
 
@@ -29,6 +32,7 @@ class Native:
                 [str(image.path), file.name], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE
             )
             self._sequence = 0
+            self._read_ahead = b""
             try:
                 self.ask(Operation.READY)  # the file has been read when this is answered
             except EbpfnfError:
@@ -46,12 +50,12 @@ class Native:
         if self._process.poll() is None:
             assert self._process.stdin
             self._process.stdin.close()
-        code = self._process.wait(10)
+        code = self._process.wait(SLOWEST)
         said = self._process.stderr.read().decode("utf-8", "replace") if self._process.stderr else ""
         for pipe in (self._process.stdout, self._process.stderr):
             if pipe:
                 pipe.close()
-        if code not in (0, 65):
+        if code not in (0, 65, -9):
             raise EbpfnfError(f"the image ended with {code}: {said[:3000]}")
 
     def frame(self, data: bytes, at: int = 0) -> bytes | None:
@@ -97,12 +101,18 @@ class Native:
 
     def _read(self, length: int) -> bytes:
         assert self._process.stdout
-        data = self._process.stdout.read(length)
-        if len(data) < length:
-            self._ended()
+        while len(self._read_ahead) < length:
+            if not select.select([self._process.stdout], [], [], SLOWEST)[0]:
+                self._process.kill()
+                raise EbpfnfError(f"the image has not answered for {SLOWEST} s")
+            more = os.read(self._process.stdout.fileno(), 65536)
+            if not more:
+                self._ended()
+            self._read_ahead += more
+        data, self._read_ahead = self._read_ahead[:length], self._read_ahead[length:]
         return data
 
-    def _ended(self) -> None:
+    def _ended(self) -> NoReturn:
         code = self._process.wait(10)
         assert self._process.stderr
         said = self._process.stderr.read().decode("utf-8", "replace").strip()

@@ -14,7 +14,7 @@ static bool take(const char **at, const char *word)
 
 	while (*word && *p == *word)
 		p++, word++;
-	if (*word || (*p >= 'a' && *p <= 'z') || *p == '_')
+	if (*word || (word[-1] != ':' && ((*p >= 'a' && *p <= 'z') || *p == '_')))
 		return false;
 	*at = p;
 	skip_blanks(at);
@@ -258,7 +258,8 @@ static bool holds_from(const struct rule *rule, u32 number, u32 before, const u8
 		from = 0;
 	if (to > len)
 		to = len;
-	for (; from + content->len <= to && *budget; from++, --*budget) {
+	for (; from + content->len <= to && *budget; from++) {
+		--*budget;
 		if (!equal(content, payload + from))
 			continue;
 		if (content->negated)

@@ -7,6 +7,7 @@
 enum { VERSION = 1, OK = 0, REFUSED = 1, MORE = 2 };
 
 bool quit_wanted;
+u8 own_address[6] = {2, 0, 0, 0, 0, 1};
 
 static void finish(struct frame *frame, u32 operation, u32 status, u32 len)
 {
@@ -39,10 +40,10 @@ static u32 number(const char *text, u32 len)
 	return value;
 }
 
-void core_ready(struct frame *frame, const u8 mac[6])
+void control_ready(struct frame *frame)
 {
 	memset(frame->data, 0xff, 6);
-	memcpy(frame->data + 6, mac, 6);
+	memcpy(frame->data + 6, own_address, 6);
 	put16(frame->data + 12, CONTROL_TYPE);
 	put16(frame->data + 16, 0);
 	finish(frame, CONTROL_READY, OK, 0);
@@ -54,11 +55,9 @@ void control_answer(struct frame *frame)
 	u32 len = frame->len < CONTROL_HEAD ? 0 : least(get16(frame->data + 20), frame->len - CONTROL_HEAD);
 	u32 operation = frame->len < CONTROL_HEAD ? 0 : frame->data[15], next = 0;
 	const char *wrong = 0;
-	u8 sender[6];
 
-	memcpy(sender, frame->data + 6, 6);
-	memcpy(frame->data + 6, frame->data, 6);
-	memcpy(frame->data, sender, 6);
+	memcpy(frame->data, frame->data + 6, 6);
+	memcpy(frame->data + 6, own_address, 6);
 	if (frame->room < CONTROL_HEAD + CONTROL_MOST + 1 || len > CONTROL_MOST || (operation && frame->data[14] != VERSION))
 		operation = 0;
 

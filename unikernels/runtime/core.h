@@ -4,7 +4,7 @@
 #include "mnf.h"
 
 enum {
-	CONFIG_MOST = 256 << 10,
+	CONFIG_MOST = 4 << 20,
 	CONTROL_TYPE = 0x88b5,
 	CONTROL_HEAD = 22,
 	CONTROL_MOST = 1400,	/* bytes of text in one control frame */
@@ -23,14 +23,16 @@ enum control {
 extern u64 clock_now;
 extern bool quit_wanted;	/* a control frame asked for the end: send what is queued, then end */
 
-/* Reads a configuration, `<mnf>.<param> <value>` lines. All of it is checked before any is set. Null, or what is wrong. */
+/* Reads a configuration, `<mnf>.<param> <value>` lines; it stays. All of it is checked before any is set. Null, or what is wrong. */
 const char *config_read(char *text, u32 len, bool live);
 
 /* Processes a frame; true: send it. */
 bool core_frame(struct frame *frame);
 
+extern u8 own_address[6];	/* what is below sets it */
+
 /* Writes the frame that says that this image serves. */
-void core_ready(struct frame *frame, const u8 mac[6]);
+void control_ready(struct frame *frame);
 
 /* Replaces a control frame by its answer. */
 void control_answer(struct frame *frame);

@@ -39,30 +39,33 @@ static bool transfer(u16 select, void *to, u32 bytes)
 	return !request.control;
 }
 
-int fwcfg_read(const char *name, void *to, u32 most)
+char *fwcfg_read(const char *name, u32 most, u32 *len)
 {
 	static struct {
 		u32 count;
 		struct entry entries[FILES_MOST];
 	} directory;
-	char signature[4];
+	char signature[4], *file;
 	u32 count;
 
 	if (!transfer(SIGNATURE, signature, 4) || memcmp(signature, "QEMU", 4))
-		return -1;
+		return 0;
 	if (!transfer(DIRECTORY, &directory, sizeof directory))
-		return -1;
+		return 0;
 	count = least(__builtin_bswap32(directory.count), FILES_MOST);
 	for (u32 i = 0; i < count; i++) {
 		struct entry *entry = &directory.entries[i];
-		u32 size = __builtin_bswap32(entry->size);
 
 		entry->name[sizeof entry->name - 1] = 0;
 		if (strcmp(entry->name, name))
 			continue;
-		if (size > most)
+		*len = __builtin_bswap32(entry->size);
+		if (*len > most)
 			platform_fail("the configuration is too long");
-		return transfer(__builtin_bswap16(entry->select), to, size) ? (int)size : -1;
+		file = memory(*len + 1);
+		if (!transfer(__builtin_bswap16(entry->select), file, *len))
+			platform_fail("the configuration can't be read");
+		return file;
 	}
-	return -1;
+	return 0;
 }

@@ -67,8 +67,8 @@ void power_off(void) __attribute__((noreturn));
 void memory_begin(u64 end);
 void *memory_aligned(size_t bytes, size_t align);
 
-/* fwcfg.c: the file's length, or a negative number; never more than `most` bytes */
-int fwcfg_read(const char *name, void *to, u32 most);
+/* fwcfg.c: the file, a byte behind it; null when there is none */
+char *fwcfg_read(const char *name, u32 most, u32 *len);
 
 /* clock.c */
 void clock_begin(void);
@@ -83,7 +83,6 @@ bool pci_find_network(struct virtio_device *device);
 
 /* network.c */
 void network_begin(void);
-const u8 *network_mac(void);
 bool network_receive(struct frame *frame);	/* takes the next; false: there is none */
 void network_send(struct frame *frame);		/* gives it back, and sends it */
 void network_free(struct frame *frame);

@@ -29,9 +29,9 @@ static u64 end_of_memory(const struct start_info *info)
 
 static void configure(void)
 {
-	static char text[CONFIG_MOST + 1];
-	int len = fwcfg_read("opt/ebpfnf/config", text, CONFIG_MOST);
-	const char *wrong = config_read(text, len > 0 ? (u32)len : 0, false);
+	u32 len = 0;
+	char nothing[1], *text = fwcfg_read("opt/ebpfnf/config", CONFIG_MOST, &len);
+	const char *wrong = config_read(text ? text : nothing, text ? len : 0, false);
 
 	if (!wrong)
 		return;
@@ -77,7 +77,7 @@ void guest_main(const struct start_info *info)
 	configure();
 	network_begin();
 	if (network_new(&frame)) {
-		core_ready(&frame, network_mac());
+		control_ready(&frame);
 		network_send(&frame);
 		network_flush();
 	}

@@ -53,7 +53,7 @@ struct queue {
 
 static struct queue receive = {.number = RECEIVE}, send = {.number = SEND};
 static struct virtio_device device;
-static u8 *buffers, mac[6];
+static u8 *buffers;
 static u16 free_buffers[BUFFERS], n_free, free_slots[QUEUE], n_slots;
 
 #define COMMON8(offset) (*(volatile u8 *)(device.common + (offset)))
@@ -159,7 +159,7 @@ void network_begin(void)
 	if (!(COMMON8(20) & FEATURES_OK))
 		platform_fail("the network device refused its features");
 	for (u32 i = 0; i < 6; i++)
-		mac[i] = device.config[i];
+		own_address[i] = device.config[i];
 
 	buffers = memory_aligned(BUFFERS * BUFFER, 4096);
 	while (n_free < BUFFERS)
@@ -173,11 +173,6 @@ void network_begin(void)
 	}
 	COMMON8(20) = ACKNOWLEDGE | DRIVER | FEATURES_OK | DRIVER_OK;
 	publish(&receive);
-}
-
-const u8 *network_mac(void)
-{
-	return mac;
 }
 
 static void describe(struct frame *frame, u16 buffer, u32 len)

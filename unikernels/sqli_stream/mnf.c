@@ -1,90 +1,103 @@
 /*
- * The body of sqli_check, as it runs in XDP, over a whole request: its head, and its body where that is a form. The body reads bytes into its
- * scratch and matches what it has read; both can be done again and again. What it remembers from one time to the next, the part of the
- * scratch from `plain` on, is kept for each connection; the rest is learnt once.
+ * The machine of sqli_check (tables/automaton) over a whole request: its head, and its body where that is a form. What it remembers of a
+ * connection is a state for each of its three parts, so a request may be as long as it likes.
  */
 #include "manifest.h"
 
-enum { HTTP_REQUEST = 1, ON_UNSURE = 0 };
-
-struct pkt {
-	const u8 *at, *end;
-	struct {
-		u32 http, pl_len;
-	} m;
+enum {
+	READER_STATES = 32,
+	COLUMNS = 64,		/* classes of characters, and tokens */
+	READER_SHIFT = 6,	/* entries: state << shift | class, */
+	LEXER_SHIFT = 12,	/* state << shift | token << 6 | token, */
+	GRAMMAR_SHIFT = 2,	/* state << shift | rank */
+	DOUBT = 1,
+	ATTACK = 2,
 };
 
-static struct scratch all;
+static u32 states;
+static const u16 *reader, *grammar;
+static const u32 *lexer;
 
-enum { REMEMBERED = offsetof(struct scratch, plain), MEMORY = sizeof(struct scratch) - REMEMBERED };
+struct cursor {
+	u16 reader, lexer, grammar, ranks;
+};
 
-static u8 fresh[MEMORY];	/* before the first byte */
-
-static inline int next_byte(struct pkt *pkt)
+/* States are followed unchecked later. */
+static bool sound(void)
 {
-	return pkt->at < pkt->end ? *pkt->at++ : -1;
+	for (u32 i = 0; i < READER_STATES * 256; i++)
+		if (reader[i] >> READER_SHIFT >= READER_STATES)
+			return false;
+	for (u32 i = 0; i < states * COLUMNS; i++)
+		if (lexer[i] >> LEXER_SHIFT >= states || (u32)grammar[i] >> GRAMMAR_SHIFT >= states)
+			return false;
+	return true;
 }
 
-static inline u64 opaque(u64 x)
+TAKE(grammar)
 {
-	return x;
+	u32 entries, readers = READER_STATES * 256 * sizeof *reader;
+	u8 *copy;
+
+	if (len < 4)
+		return "a machine is cut off";
+	memcpy(&states, bytes, 4);
+	if (states > 8192 || len != 4 + readers + states * COLUMNS * (sizeof *lexer + sizeof *grammar))
+		return "a machine is cut off";
+	copy = memory(len);	/* aligned */
+	memcpy(copy, bytes + 4, len - 4);
+	entries = states * COLUMNS;
+	reader = (const void *)copy;
+	lexer = (const void *)(copy + readers);
+	grammar = (const void *)(copy + readers + entries * sizeof *lexer);
+	return sound() ? 0 : "a machine leads nowhere";
 }
-
-/* What the body does with a packet is not called. */
-static int first_segment(struct pkt *pkt) __attribute__((unused));
-
-#undef MNF
-#define MNF(...) static int first_segment(__VA_ARGS__)
-#define LOCAL(name) sqli_check_##name
-#define TO(outcome) ON_UNSURE
-#define settle(pkt)
-#define scratch (&all)
-#define payload_byte(pkt, i) next_byte(pkt)
-#include <sqli_check/mnf.c>
-#undef scratch
 
 READY()
 {
-	struct pkt pkt = {0};
-
-	sqli_check_begin(&pkt);
-	memcpy(fresh, (u8 *)&all + REMEMBERED, MEMORY);
-	return 0;
+	return states ? 0 : "sqli_stream.grammar is missing";
 }
 
-static int read_bytes(void *memory, const u8 *bytes, u32 len, bool ends)
+static void take_token(struct cursor *at, u32 token)
 {
-	struct pkt pkt = {.at = bytes, .end = bytes + len};
+	u16 next = grammar[at->grammar * COLUMNS + (token & (COLUMNS - 1))];
 
-	memcpy((u8 *)&all + REMEMBERED, memory, MEMORY);
-	do {
-		all.lexemes = 0;
-		sqli_check_read(&pkt);	/* until it has read enough to be matched */
-		if (ends && pkt.at == pkt.end) {
-			all.whole = 1;
-			sqli_check_end(&pkt);
-		}
-		sqli_check_match(&pkt);
-	} while (pkt.at < pkt.end);
-	memcpy(memory, (u8 *)&all + REMEMBERED, MEMORY);
-	return all.hit ? DROP(sql_injection) : NEXT;
+	at->ranks |= next & (DOUBT | ATTACK);
+	at->grammar = next >> GRAMMAR_SHIFT;
+}
+
+static void step(struct cursor *at, u8 byte)
+{
+	u16 class = reader[at->reader * 256 + byte];
+	u32 next = lexer[at->lexer * COLUMNS + (class & (COLUMNS - 1))];
+
+	at->reader = class >> READER_SHIFT;
+	at->lexer = (u16)(next >> LEXER_SHIFT);
+	if (next & 0xfff) {
+		take_token(at, next >> 6);
+		take_token(at, next);
+	}
 }
 
 static int part(void *memory, enum part part, const u8 *bytes, u32 len)
 {
-	int verdict;
+	struct cursor *at = memory;
 
 	switch (part) {
 	case REQUEST:
-		memcpy(memory, fresh, MEMORY);
+		memset(at, 0, sizeof *at);
 		return NEXT;
 	case HEAD:
 	case FORM:
-		return read_bytes(memory, bytes, len, false);
+		for (u32 i = 0; i < len; i++)
+			step(at, bytes[i]);
+		return at->ranks & ATTACK ? DROP(sql_injection) : NEXT;
 	case REQUEST_END:
-		verdict = read_bytes(memory, bytes, 0, true);
-		if (verdict != NEXT || !all.doubt)
-			return verdict;
+		step(at, '\n');
+		if (at->ranks & ATTACK)
+			return DROP(sql_injection);
+		if (!at->ranks)
+			return NEXT;
 		if (cfg.on_unsure == ON_UNSURE_DROP)
 			return DROP(suspicious);
 		COUNT(unsure, 1);
@@ -94,4 +107,4 @@ static int part(void *memory, enum part part, const u8 *bytes, u32 len)
 	}
 }
 
-STREAM = {.size = MEMORY, .part = part};
+STREAM = {.size = sizeof(struct cursor), .part = part};

@@ -1,0 +1,65 @@
+"""Frames with any payload, as packet text can say them, and connections cut into segments."""
+
+from __future__ import annotations
+
+import struct
+
+from ebpfnf.packets import build
+
+CLIENT, SERVER = "192.0.2.9:4000", "198.51.100.7:80"
+
+
+def frame(payload: bytes, proto: str = "tcp", ends: tuple[str, str] = (CLIENT, SERVER), options: str = "") -> bytes:
+    """A frame that carries the payload."""
+    escaped = "".join(f"\\x{byte:02x}" for byte in payload)
+    return build(f"{proto} {ends[0]} > {ends[1]} payload '{escaped}' {options}")
+
+
+def _tcp_sum(packet: bytes) -> int:
+    """The sum over an IPv4 packet's pseudo header and TCP; 0xffff over a right one."""
+    end = 14 + int.from_bytes(packet[16:18], "big")
+    data = packet[26:end] + bytes((end - 26) % 2)
+    total = sum(struct.unpack(f"!{len(data) // 2}H", data)) + 6 + end - 34
+    while total >> 16:
+        total = (total & 0xFFFF) + (total >> 16)
+    return total
+
+
+def tcp_checksum_right(packet: bytes) -> bool:
+    return _tcp_sum(packet) == 0xFFFF
+
+
+class Connection:
+    """A client's side of a connection; sequence numbers count from `start`."""
+
+    def __init__(self, start: int = 1000, client: str = CLIENT, server: str = SERVER) -> None:
+        self.start, self.client, self.server = start, client, server
+
+    def syn(self) -> bytes:
+        return build(f"tcp {self.client} > {self.server} flags S seq {self.start}")
+
+    def answer(self, scale: int = 0, window: int = 65535) -> bytes:
+        """The server's SYN and ACK, with a window scale option."""
+        made = build(f"tcp {self.server} > {self.client} flags SA seq 5000 ack {(self.start + 1) % 2**32} size 62")
+        options = bytes([3, 3, scale, 1, 1, 1, 1, 0])
+        data = bytearray(made[:54] + options)
+        struct.pack_into("!H", data, 16, len(data) - 14)
+        data[46] = 7 << 4
+        struct.pack_into("!H", data, 48, window)
+        struct.pack_into("!H", data, 50, 0)
+        struct.pack_into("!H", data, 50, ~_tcp_sum(bytes(data)) & 0xFFFF)
+        return bytes(data)
+
+    def data(self, offset: int, payload: bytes, flags: str = "PA") -> bytes:
+        """Bytes at that offset of the stream."""
+        ends = (self.client, self.server)
+        return frame(payload, ends=ends, options=f"flags {flags} seq {(self.start + 1 + offset) % 2**32} ack 5001")
+
+    def ack(self, offset: int, payload: bytes = b"") -> bytes:
+        """The server has everything before that offset."""
+        ends = (self.server, self.client)
+        return frame(payload, ends=ends, options=f"flags A seq 5001 ack {(self.start + 1 + offset) % 2**32}")
+
+    def cut(self, stream: bytes, size: int) -> list[bytes]:
+        """The stream in segments of that size."""
+        return [self.data(at, stream[at : at + size]) for at in range(0, len(stream), size)]
