@@ -103,13 +103,14 @@ def history(deployment: Deployment, hosts: Inventory, output: OutputOption = Out
         everywhere.report(outcomes, output, str)
         return
     rows = [_entry(each.host, entry) for each in outcomes if not each.error for entry in finished(each.result)]
-    text.table("", ("host", "when", "verb", "who", "epoch#", "bundle", "what"), sorted(rows, key=lambda row: str(row[1])))
+    columns = ("host", "when", "verb", "who", "epoch#", "bundle", "what")
+    text.table("", columns, sorted(rows, key=lambda row: str(row[1]))) if rows else text.line(f"no manager changed '{deployment}' there")
     everywhere.finish(outcomes)
 
 
 def finished(entries: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
     """Without the beginnings of what also ended."""
-    return [one for one, after in zip(entries, [*entries[1:], {}], strict=True) if not ("begun" in one and _same(one, after))]
+    return [one for one, after in zip(entries, [*entries[1:], {}], strict=False) if not ("begun" in one and _same(one, after))]
 
 
 def _same(one: Mapping[str, Any], other: Mapping[str, Any]) -> bool:

@@ -79,4 +79,5 @@ def test_drift() -> None:
 def test_beginnings_that_ended_are_not_told() -> None:
     begun = {"verb": "apply", "epoch": 1, "by": "me", "begun": True}
     ended = {"verb": "apply", "epoch": 1, "by": "me", "digest": "x"}
+    assert finished([]) == []
     assert finished([begun, ended, {**begun, "epoch": 2}]) == [ended, {**begun, "epoch": 2}]
