@@ -84,6 +84,20 @@ def rollback(deployment: str, emit: Emit = silent, manager: store.Manager | None
     return _with(result, keeper)
 
 
+def restore(bundle: Bundle, emit: Emit, manager: store.Manager, leaving: str = "") -> Result:
+    """`rollback` where a reboot has taken the generation before: its bundle is on disk still."""
+    with _change(bundle.deployment) as seen, store.keeping("rollback", bundle.deployment, manager) as keeper:
+        running = seen.running
+        if leaving and (running is None or running.manifest is None or running.manifest.digest != leaving):
+            return Result(bundle.deployment, seen.live, False)
+        work = _work(seen, bundle.ports)
+        work.bundle, work.keep_entries = bundle, True
+        result = _run("rollback", plan(bundle, seen, Options(keep_entries=True)), work, emit)
+        keeper.then.append(partial(store.rolled_back, bundle.deployment, bundle.digest))
+        keeper.outcome = _outcome(result, bundle.digest)
+    return _with(result, keeper)
+
+
 def reconcile(deployment: str, emit: Emit = silent) -> Result:
     """Attach again what has lost its link."""
     with _change(deployment) as seen:

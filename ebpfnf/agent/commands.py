@@ -71,8 +71,12 @@ def _observe(payload: Payload, emit: Emit) -> Any:
 
 
 def _rollback(payload: Payload, emit: Emit) -> Any:
+    name, manager = _deployment(payload), _manager(payload)
     leaving = _text(payload, "leaving") if "leaving" in payload else ""
-    return dataclasses.asdict(apply.rollback(_deployment(payload), emit, _manager(payload), leaving))
+    before = store.kept(name, "previous") if manager else None
+    if manager and before and observe(name).previous is None:
+        return dataclasses.asdict(apply.restore(before, emit, manager, leaving))
+    return dataclasses.asdict(apply.rollback(name, emit, manager, leaving))
 
 
 def _reconcile(payload: Payload, emit: Emit) -> Any:
@@ -92,7 +96,8 @@ def _claim(payload: Payload, emit: Emit) -> Any:
 
 def _kept(payload: Payload, emit: Emit) -> Any:
     name = _deployment(payload)
-    return {"claim": dataclasses.asdict(store.read_claim(name)), "digest": store.kept_digest(name), "history": store.history(name)}
+    digest, previous = (store.kept_digest(name, which) for which in ("bundle", "previous"))
+    return {"claim": dataclasses.asdict(store.read_claim(name)), "digest": digest, "previous": previous, "history": store.history(name)}
 
 
 def _boot(payload: Payload, emit: Emit) -> Any:

@@ -23,6 +23,7 @@ from typing import Any
 from ebpfnf import bundle as bundles
 from ebpfnf.agent import failpoints
 from ebpfnf.errors import AgentError, EbpfnfError
+from ebpfnf.model import Bundle
 from ebpfnf.names import is_kebab
 
 _LOG = 1000  # entries that are kept
@@ -149,12 +150,18 @@ def undeployed(deployment: str) -> None:
         (folder(deployment) / name).unlink(missing_ok=True)
 
 
-def kept_digest(deployment: str, name: str = "bundle") -> str:
-    """The digest of what shall run; empty where nothing shall, or it can't be read."""
+def kept(deployment: str, name: str = "bundle") -> Bundle | None:
+    """What shall run, or with `previous` what a rollback makes of it; None where there is none that can be read."""
     try:
-        return bundles.decode((folder(deployment) / name).read_bytes()).digest
+        return bundles.decode((folder(deployment) / name).read_bytes())
     except (OSError, EbpfnfError):
-        return ""
+        return None
+
+
+def kept_digest(deployment: str, name: str = "bundle") -> str:
+    """The digest of `kept`, empty where there is none."""
+    found = kept(deployment, name)
+    return found.digest if found else ""
 
 
 def history(deployment: str) -> list[Mapping[str, Any]]:

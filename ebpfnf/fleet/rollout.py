@@ -157,10 +157,10 @@ class Rollout:
         """Whether it had to return."""
         digest = self._parcels[host.name].bundle.digest
         about = {"deployment": self._deployment, "manager": self._manager}
-        status = self._status(host)
-        if status["digest"] != digest or not self._begun(ask(host, "kept", {"deployment": self._deployment})["history"]):
+        status, kept = self._status(host), ask(host, "kept", {"deployment": self._deployment})
+        if status["digest"] != digest or not self._begun(kept["history"]):
             return False
-        if status["previous"] is None:
+        if status["previous"] is None and not kept["previous"]:
             return bool(ask(host, "undeploy", about, self._watch)["changed"])
         return bool(ask(host, "rollback", {**about, "leaving": digest}, self._watch)["changed"])
 

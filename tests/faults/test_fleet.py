@@ -15,6 +15,7 @@ from ebpfnf import bundle as bundles
 from ebpfnf.errors import AgentError, HostUnreachable, NotReached
 from ebpfnf.fleet import inventory
 from ebpfnf.fleet.change import Fleet, ask
+from ebpfnf.fleet.gate import Gates
 from ebpfnf.fleet.rollout import Policy, Rollout
 from ebpfnf.lab.hosts import HostLab
 from tests.fleet import rig
@@ -121,6 +122,25 @@ def test_a_host_that_dies_in_a_rollout(lab: HostLab) -> None:
     converges(lab, 2)
 
 
+def test_a_host_that_reboots_in_a_rollout_goes_back_too(lab: HostLab) -> None:
+    """Its pins of the generation before are gone with the power, its disk has the bundle."""
+    booted: list[str] = []
+
+    def watch(host: str, words: str) -> None:
+        if (host, words) == ("h2", "apply") and not booted:
+            booted.append("h1")
+            lab.crash("h1")
+            lab.boot("h1")
+
+    with fleet(lab) as found:
+        report = Rollout(found, NAME, sent(found, 2), Policy(soak=0, gates=Gates(check='test "$EBPFNF_HOST" = h1')), watch).run()
+    assert report.hosts == {"h1": "rolled back", "h2": "rolled back", "h3": "untouched"}
+    assert running(lab) == {"h1": 1, "h2": 1, "h3": 1}
+    lab.crash("h1")
+    lab.boot("h1")
+    assert running(lab)["h1"] == 1
+
+
 def test_an_agent_that_dies_in_a_rollout(lab: HostLab) -> None:
     """After its flip: what runs is new, what the disk says is old. It goes back, and the disk agrees."""
     with fleet(lab, environment={"h2": {"EBPFNF_FAILPOINT": "unkept"}}) as found:
@@ -174,6 +194,7 @@ from pathlib import Path
 from ebpfnf import bundle
 from ebpfnf.fleet import inventory
 from ebpfnf.fleet.change import Fleet, parcels
+from ebpfnf.fleet.gate import Gates
 from ebpfnf.fleet.rollout import Policy, Rollout
 file, hosts, left = sys.argv[1], sys.argv[2], [int(sys.argv[3])]
 def watch(host, words):
