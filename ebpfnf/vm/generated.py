@@ -9,7 +9,7 @@ from collections.abc import Iterable
 
 from ebpfnf.names import c_field
 from ebpfnf.tables.types import Enumeration, Integer, type_of
-from ebpfnf.vm.manifest import LINES, LISTS, Unikernel
+from ebpfnf.vm.manifest import LISTS, Unikernel
 
 
 def header(mnf: Unikernel) -> str:
@@ -34,7 +34,6 @@ def header(mnf: Unikernel) -> str:
         f"#define MNF(...) int {n}_packet(__VA_ARGS__); int {n}_packet(__VA_ARGS__)",
         f"#define READY() const char *{n}_ready(void); const char *{n}_ready(void)",
         f"#define ADD(list) const char *{n}_add_##list(char *item); const char *{n}_add_##list(char *item)",
-        f"#define TAKE(table) const char *{n}_take_##table(const u8 *, u32); const char *{n}_take_##table(const u8 *bytes, u32 len)",
         f"#define STAT(i, name, value) bool {n}_stat(u32, char *, u64 *); bool {n}_stat(u32 i, char *name, u64 *value)",
         f"#define STREAM extern const struct stream {n}_stream; const struct stream {n}_stream",
     ]
@@ -48,8 +47,7 @@ def source(mnf: Unikernel) -> str:
     scalars = [param for param in mnf.params if param.type not in LISTS]
     for param in mnf.params:
         if param.type in LISTS:
-            taken = f"take_{param.name}(const u8 *bytes, u32 len)" if param.type == LINES else f"add_{param.name}(char *item)"
-            lines.append(f"const char *{n}_{taken};")
+            lines.append(f"const char *{n}_add_{param.name}(char *item);")
     if scalars:
         lines.append(f"struct {n}_cfg {n}_cfg = {{")
         for param in scalars:
@@ -103,8 +101,6 @@ def _strings(names: tuple[str, ...]) -> str:
 
 
 def _param(mnf: str, name: str, kind: str) -> str:
-    if kind == LINES:
-        return f'{{.name = "{name}", .take = {mnf}_take_{name}}}'
     if kind in LISTS:
         return f'{{.name = "{name}", .add = {mnf}_add_{name}}}'
     type_ = type_of(kind)

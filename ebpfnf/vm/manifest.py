@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import struct
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from itertools import groupby
 from pathlib import Path
 from typing import Any, Literal
 
@@ -14,6 +16,7 @@ from ebpfnf.spec import shape, yaml
 from ebpfnf.spec.files import Line, ParamShape, Snake
 from ebpfnf.spec.problems import Problems, quote
 from ebpfnf.tables.automaton import blob
+from ebpfnf.tables.automaton.lexer import WIDTH
 from ebpfnf.tables.types import SCALARS, Duration, Enumeration, Integer, type_of
 
 TEXT = "list[text]"  # lines, at most TEXT_MOST bytes each
@@ -134,10 +137,7 @@ def _lines_of(default: Any, name: str) -> Any:
 
 
 def config(mnfs: tuple[Unikernel, ...], given: Mapping[str, Mapping[str, Any]]) -> bytes:
-    """The configuration of an image: a line `<mnf>.<param> <value>` for each scalar and for each item of a list.
-
-    Behind the line of an automaton, which says how many, come its bytes.
-    """
+    """The configuration of an image: text, a line `<mnf>.<param> <value>` for each scalar and for each item of a list."""
     lines: list[bytes] = []
     known = {mnf.name for mnf in mnfs}
     for name in given.keys() - known:
@@ -164,17 +164,31 @@ def _items(kind: str, value: Any) -> list[bytes]:
     if kind == PREFIXES:
         return [_prefix(str(item)).encode() for item in value]
     if kind == LINES:
-        machine = _machine(value)
-        return [f"{len(machine)}\n".encode() + machine]
+        return _machine(value)
     return [str(int(value) if kind == "bool" else value).encode()]
 
 
-def _machine(lines: list[str]) -> bytes:
-    """An automaton as a guest reads it: u32 states, then the tables as in tables/automaton/blob.py."""
+def _machine(lines: list[str]) -> list[bytes]:
+    """An automaton (tables/automaton/blob.py) as a guest reads it: its number of states, then its tables reader, lexer and grammar.
+
+    A table is runs of entries in hex, `value` or `value*times`; those of lexer and grammar go by columns, since these repeat themselves.
+    """
     numbered = dict(enumerate(lines, 1))
     states = blob.states_of(numbered)
-    tables = blob.blob_size(states) - blob.TEXT - 4  # without the lines that it was made of
-    return states.to_bytes(4, "little") + blob.encode_blob(states, numbered)[:tables]
+    data = blob.encode_blob(states, numbered)
+    reader, lexer, columns = 256 * blob.READER_ROWS, states * WIDTH, range(WIDTH)
+    tables = (
+        struct.unpack_from(f"={reader}H", data),
+        struct.unpack_from(f"={lexer}I", data, 2 * reader),
+        struct.unpack_from(f"={lexer}H", data, 2 * reader + 4 * lexer),
+    )
+    ordered = [tables[0], *([value for column in columns for value in table[column::WIDTH]] for table in tables[1:])]
+    return [str(states).encode(), *(_runs(table) for table in ordered)]
+
+
+def _runs(values: Iterable[int]) -> bytes:
+    runs = ((value, len(list(same))) for value, same in groupby(values))
+    return " ".join(f"{value:x}*{times:x}" if times > 1 else f"{value:x}" for value, times in runs).encode()
 
 
 def _prefix(text: str) -> str:

@@ -49,29 +49,8 @@ static const struct param *find(char *name)
 	return 0;
 }
 
-struct reading {
-	char *text;
-	u32 at, len;
-	bool live, set;
-};
-
-/* A table's bytes stand behind its line, which says how many there are. */
-static const char *read_bytes(struct reading *r, const struct param *param, const char *value)
-{
-	u64 size = 0;
-	const struct param length = {.value = &size, .most = r->len - r->at};
-	const char *wrong = set_number(&length, value, true);
-
-	if (wrong)
-		return wrong;
-	if (r->set)
-		wrong = param->take((const u8 *)r->text + r->at, (u32)size);
-	r->at += (u32)size;
-	return wrong;
-}
-
 /* One line: `<mnf>.<param> <value>`. */
-static const char *read_line(struct reading *r, char *line)
+static const char *read_line(char *line, bool live, bool set)
 {
 	char *value = line;
 	const struct param *param;
@@ -85,36 +64,33 @@ static const char *read_line(struct reading *r, char *line)
 	*value++ = ' ';
 	if (!param)
 		return "no such parameter";
-	if (r->live && (param->add || param->take))
-		return "a list can't change while running: start another image";
-	if (param->take)
-		return read_bytes(r, param, value);
-	if (param->add)
-		return r->set ? param->add(value) : 0;
-	return param->choices ? set_choice(param, value, r->set) : set_number(param, value, r->set);
+	if (param->add) {
+		if (live)
+			return "a list can't change while running: start another image";
+		return set ? param->add(value) : 0;
+	}
+	return param->choices ? set_choice(param, value, set) : set_number(param, value, set);
 }
 
 static const char *read_all(char *text, u32 len, bool live, bool set)
 {
-	struct reading r = {.text = text, .len = len, .live = live, .set = set};
-	const char *wrong = 0;
-
-	while (!wrong && r.at < len) {
-		u32 begin = r.at, end = begin;
+	for (u32 begin = 0, end; begin < len; begin = end + 1) {
+		const char *wrong;
 		char behind;
 
-		while (end < len && text[end] != '\n')
-			if (!text[end++])
+		for (end = begin; end < len && text[end] != '\n'; end++)
+			if (!text[end])
 				return "a zero byte";
-		r.at = end < len ? end + 1 : end;
 		if (end == begin)
 			continue;
 		behind = text[end];	/* the caller's buffer has a byte more than `len` */
 		text[end] = 0;
-		wrong = read_line(&r, text + begin);
+		wrong = read_line(text + begin, live, set);
 		text[end] = behind;
+		if (wrong)
+			return wrong;
 	}
-	return wrong;
+	return 0;
 }
 
 const char *config_read(char *text, u32 len, bool live)

@@ -23,7 +23,7 @@ enum control {
 extern u64 clock_now;
 extern bool quit_wanted;	/* a control frame asked for the end: send what is queued, then end */
 
-/* Reads a configuration, `<mnf>.<param> <value>` lines; it stays. All of it is checked before any is set. Null, or what is wrong. */
+/* Reads a configuration, `<mnf>.<param> <value>` lines. All of it is checked before any is set. Null, or what is wrong. */
 const char *config_read(char *text, u32 len, bool live);
 
 /* Processes a frame; true: send it. */

@@ -25,7 +25,6 @@ struct param {
 	u64 most;			/* the largest number */
 	const char *const *choices;	/* names of an enum, up to a null */
 	const char *(*add)(char *text);	/* a list: takes an item, or says what is wrong with it */
-	const char *(*take)(const u8 *bytes, u32 len);	/* a table that the host has made: bytes that stay where they are */
 };
 
 /* Parts of a request on a connection that was put together (tcp_reasm). Bytes of one part may come in several pieces. */

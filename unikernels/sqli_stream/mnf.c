@@ -14,64 +14,97 @@ enum {
 	ATTACK = 2,
 };
 
-static u32 states;
-static const u16 *reader, *grammar;
-static const u32 *lexer;
+enum table { READER, LEXER, GRAMMAR, TABLES };
+
+static u32 states, n_tables;
+static u32 *tables[TABLES];
 
 struct cursor {
 	u16 reader, lexer, grammar, ranks;
 };
 
-/* States are followed unchecked later. */
-static bool sound(void)
+static u32 entries_of(u32 table)
 {
-	for (u32 i = 0; i < READER_STATES * 256; i++)
-		if (reader[i] >> READER_SHIFT >= READER_STATES)
-			return false;
-	for (u32 i = 0; i < states * COLUMNS; i++)
-		if (lexer[i] >> LEXER_SHIFT >= states || (u32)grammar[i] >> GRAMMAR_SHIFT >= states)
-			return false;
-	return true;
+	return table == READER ? READER_STATES * 256 : states * COLUMNS;
 }
 
-TAKE(grammar)
+/* A number in hex; `text` moves behind it. */
+static u32 hex(const char **text)
 {
-	u32 entries, readers = READER_STATES * 256 * sizeof *reader;
-	u8 *copy;
+	u32 value = 0;
 
-	if (len < 4)
-		return "a machine is cut off";
-	memcpy(&states, bytes, 4);
-	if (states > 8192 || len != 4 + readers + states * COLUMNS * (sizeof *lexer + sizeof *grammar))
-		return "a machine is cut off";
-	copy = memory(len);	/* aligned */
-	memcpy(copy, bytes + 4, len - 4);
-	entries = states * COLUMNS;
-	reader = (const void *)copy;
-	lexer = (const void *)(copy + readers);
-	grammar = (const void *)(copy + readers + entries * sizeof *lexer);
-	return sound() ? 0 : "a machine leads nowhere";
+	for (;; (*text)++) {
+		char c = **text;
+
+		if (c >= '0' && c <= '9')
+			value = value << 4 | (u32)(c - '0');
+		else if (c >= 'a' && c <= 'f')
+			value = value << 4 | (u32)(c - 'a' + 10);
+		else
+			return value;
+	}
+}
+
+/* States are followed unchecked later. */
+static bool is_sound(u32 table, u32 value)
+{
+	if (table == READER)
+		return value >> READER_SHIFT < READER_STATES;
+	return value >> (table == LEXER ? LEXER_SHIFT : GRAMMAR_SHIFT) < states;
+}
+
+/* Runs `value*times`, by columns. */
+static const char *read_table(u32 table, const char *text)
+{
+	u32 n = entries_of(table), columns = table == READER ? 1 : COLUMNS, rows = n / columns, i = 0;
+
+	tables[table] = memory(n * sizeof **tables);
+	while (*text) {
+		u32 value = hex(&text), times = 1;
+
+		if (*text == '*') {
+			text++;
+			times = hex(&text);
+		}
+		if (*text && *text++ != ' ')
+			return "a machine is no runs of numbers";
+		if (times > n - i || !is_sound(table, value))
+			return "a machine leads nowhere";
+		for (; times; times--, i++)
+			tables[table][i % rows * columns + i / rows] = value;
+	}
+	return i == n ? 0 : "a machine is cut off";
+}
+
+/* First the number of states, then each table (vm/manifest.py). */
+ADD(grammar)
+{
+	if (states)
+		return n_tables < TABLES ? read_table(n_tables++, item) : "a machine has too many tables";
+	for (; *item >= '0' && *item <= '9' && states < 10000; item++)
+		states = states * 10 + (u32)(*item - '0');
+	return !*item && states && states <= 8192 ? 0 : "a machine has 1 to 8192 states";
 }
 
 READY()
 {
-	return states ? 0 : "sqli_stream.grammar is missing";
+	return n_tables == TABLES ? 0 : "sqli_stream.grammar is missing";
 }
 
 static void take_token(struct cursor *at, u32 token)
 {
-	u16 next = grammar[at->grammar * COLUMNS + (token & (COLUMNS - 1))];
+	u32 next = tables[GRAMMAR][at->grammar * COLUMNS + (token & (COLUMNS - 1))];
 
-	at->ranks |= next & (DOUBT | ATTACK);
-	at->grammar = next >> GRAMMAR_SHIFT;
+	at->ranks |= (u16)(next & (DOUBT | ATTACK));
+	at->grammar = (u16)(next >> GRAMMAR_SHIFT);
 }
 
 static void step(struct cursor *at, u8 byte)
 {
-	u16 class = reader[at->reader * 256 + byte];
-	u32 next = lexer[at->lexer * COLUMNS + (class & (COLUMNS - 1))];
+	u32 class = tables[READER][at->reader * 256 + byte];
+	u32 next = tables[LEXER][at->lexer * COLUMNS + (class & (COLUMNS - 1))];
 
-	at->reader = class >> READER_SHIFT;
+	at->reader = (u16)(class >> READER_SHIFT);
 	at->lexer = (u16)(next >> LEXER_SHIFT);
 	if (next & 0xfff) {
 		take_token(at, next >> 6);
