@@ -10,6 +10,7 @@ import struct
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Any
 
 from ebpfnf.agent import tables as agent
@@ -83,6 +84,9 @@ struct input { u64 out[4]; u64 argument; struct pkt pkt; };
 """
 
 
+_ip = lru_cache(maxsize=1 << 16)(ip_bytes)
+
+
 @dataclass(frozen=True, slots=True)
 class Record:
     """A packet's record, with what a rule may look at."""
@@ -103,7 +107,7 @@ class Record:
     in_port: int = 1
 
     def encode(self) -> bytes:
-        flow = ip_bytes(self.saddr) + ip_bytes(self.daddr) + struct.pack("!HHB3x", self.sport, self.dport, self.proto)
+        flow = _ip(self.saddr) + _ip(self.daddr) + struct.pack("!HHB3x", self.sport, self.dport, self.proto)
         macs = bytes.fromhex((self.eth_src + self.eth_dst).replace(":", ""))
         md = struct.pack("=HHHBBB3x", self.have, self.eth_type, self.vlan_id, self.ip_version, self.tcp_flags, self.in_port)
         return flow + macs + bytes([self.dscp, 0, 0, 0]) + md + bytes(4)

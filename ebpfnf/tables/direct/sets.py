@@ -18,12 +18,12 @@ from ebpfnf.tables.direct.place import HEADER, LINE, stagger, up
 
 WAYS = 8
 VALID, BUSY, BY_HAND = 1, 2, 4  # bits of a state; by hand: claimed by the agent, which may be killed before it publishes
-_SPARE = 8  # sets beyond a quarter more than `size`: few sets fill less evenly
+_SPARE = 8  # sets beyond half as much again as `size`: few sets fill less evenly
 
 
 def sets(size: int) -> int:
-    """Sets of a table: room for a quarter more entries than `size`."""
-    return -(-size * 5 // (4 * WAYS)) + _SPARE
+    """Sets of a table: half as much again as `size`, so that of 100,000 keys hardly one finds both its sets full before `size` are there."""
+    return -(-size * 3 // (2 * WAYS)) + _SPARE
 
 
 def stride(key_size: int, value_size: int) -> int:

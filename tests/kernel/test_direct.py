@@ -1,0 +1,388 @@
+"""Direct tables at the size that they are for: ten thousand rules, changes under traffic, CPUs that write one table at once."""
+
+from __future__ import annotations
+
+import ipaddress
+import os
+import random
+import struct
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import cache
+from typing import Any
+
+import pytest
+
+from ebpfnf.agent import sets
+from ebpfnf.agent import tables as agent
+from ebpfnf.kernel import maps, programs
+from ebpfnf.kernel.atomic import compare_and_swap
+from ebpfnf.kernel.maps import Map
+from ebpfnf.tables.direct.sets import BUSY, BY_HAND, VALID, states
+from tests.kernel.table_rig import Record, Rig, table
+
+pytestmark = pytest.mark.kernel
+
+TUPLE = ("ip.version", "ip.src", "ip.dst", "ip.proto", "ip.dscp", "l4.sport", "l4.dport", "tcp.flags")
+VALUE = [["action", "enum[allow,deny]"], ["class", "u32"]]
+MATCH = "PROGRAM(match) { struct s_rules_value *v = s_rules_match(pkt); in->out[0] = v ? v->class : 0; }"
+LOOK = "PROGRAM(look) { u32 *v = s_%s_lookup(&pkt->flow.saddr); in->out[0] = v ? *v : 0; }"
+
+
+# ---------------------------------------------------------------- ten thousand rules
+
+
+@cache
+def number(text: str) -> tuple[int, int]:
+    """(IP version, bits) of an address."""
+    parsed = ipaddress.ip_address(text)
+    return parsed.version, int(parsed)
+
+
+@cache
+def within(net: str) -> tuple[int, int, int]:
+    """(IP version, bits behind the prefix, the prefix)."""
+    parsed = ipaddress.ip_network(net)
+    shift = parsed.max_prefixlen - parsed.prefixlen
+    return parsed.version, shift, int(parsed.network_address) >> shift
+
+
+class Rules:
+    """An independent reading of rules: by source prefix to those that may fit, then what the text says, in order."""
+
+    def __init__(self, matches: list[dict[str, Any]]) -> None:
+        self._rest: list[tuple[Any, ...]] = []
+        self._by_source: dict[tuple[int, int, int], list[int]] = {}
+        self._anywhere: list[int] = []
+        for place, match in enumerate(matches):
+            if "ip.src" in match:
+                self._by_source.setdefault(within(match["ip.src"]), []).append(place)
+            else:
+                self._anywhere.append(place)
+            ports = tuple(tuple(map(int, match[field].split("-"))) if field in match else () for field in ("l4.sport", "l4.dport"))
+            target = within(match["ip.dst"]) if "ip.dst" in match else ()
+            self._rest.append((target, match.get("ip.proto"), match.get("ip.dscp"), *ports, "tcp.flags" in match))
+        self._shifts = sorted({(version, shift) for version, shift, _ in self._by_source})
+
+    def first(self, record: Record) -> int:
+        """1-based place of the first that fits, 0 for none."""
+        version, source = number(record.saddr)
+        target = number(record.daddr)[1]
+        may = list(self._anywhere)
+        for known, shift in self._shifts:
+            if known == version:
+                may += self._by_source.get((version, shift, source >> shift), ())
+        return next((n + 1 for n in sorted(may) if self._fits(self._rest[n], record, version, target)), 0)
+
+    @staticmethod
+    def _fits(rest: tuple[Any, ...], record: Record, version: int, target: int) -> bool:
+        to, proto, dscp, sport, dport, begins = rest
+        if to and (to[0] != version or target >> to[1] != to[2]):
+            return False
+        if proto not in (None, record.proto) or dscp not in (None, record.dscp):
+            return False
+        for wanted, port in ((sport, record.sport), (dport, record.dport)):
+            if wanted and not (record.have & 8 and wanted[0] <= port <= wanted[1]):
+                return False
+        return not begins or (record.proto == 6 and record.tcp_flags & 0x12 == 2)
+
+
+def ten_thousand(draw: random.Random, count: int = 10_000) -> list[dict[str, Any]]:
+    """Prefixes of every length in few blocks, so that they nest and overlap; ranges, protocols, flags; both IP versions."""
+    found: list[dict[str, Any]] = []
+    while len(found) < count:
+        six = draw.random() < 0.3
+        match: dict[str, Any] = {}
+        for field, share in (("ip.src", 0.8), ("ip.dst", 0.6)):
+            if draw.random() < share:
+                match[field] = network(draw, six)
+        for field in ("l4.sport", "l4.dport"):
+            if draw.random() < 0.4:
+                low = draw.randrange(2000)
+                match[field] = f"{low}-{low + draw.choice((0, 0, 7, 500))}"
+        if draw.random() < 0.5:
+            match["ip.proto"] = draw.choice((6, 17, 132))
+        if draw.random() < 0.05:
+            match["ip.dscp"] = draw.choice((0, 46))
+        if draw.random() < 0.1:
+            match["tcp.flags"] = "syn,!ack"
+        if (len(match) >= 3 and "ip.src" in match) or len(match) >= 4:
+            found.append(match)
+    return found
+
+
+def network(draw: random.Random, six: bool) -> str:
+    bits = address(draw, six)
+    length = draw.choice((32, 44, 48, 56, 64, 64, 128, 128)) if six else draw.choice((12, 16, 20, 23, 24, 24, 28, 32, 32))
+    width = 128 if six else 32
+    kind = ipaddress.IPv6Address if six else ipaddress.IPv4Address
+    return f"{kind(bits >> width - length << width - length)}/{length}"
+
+
+def address(draw: random.Random, six: bool) -> int:
+    if six:
+        return 0x20010DB8 << 96 | draw.randrange(60) << 80 | draw.randrange(50) << 64 | draw.randrange(30)
+    return 10 << 24 | draw.randrange(60) << 16 | draw.randrange(80) << 8 | draw.randrange(80)
+
+
+def header(draw: random.Random, match: dict[str, Any]) -> Record:
+    """Three of four times such as the rule wants it, where that can be told."""
+    six = ":" in match.get("ip.src", match.get("ip.dst", ""))
+    if draw.random() < 0.25:
+        match = {}
+    proto = match.get("ip.proto") or draw.choice((6, 6, 17, 132))
+    have = 1 | 4 | {6: 8 | 16, 17: 8 | 32}.get(proto, 0)
+    ports = [draw.randint(*map(int, match[f].split("-"))) if f in match else draw.randrange(2600) for f in ("l4.sport", "l4.dport")]
+    return Record(
+        saddr=host(draw, match.get("ip.src", ""), six), daddr=host(draw, match.get("ip.dst", ""), six), proto=proto, have=have,
+        ip_version=6 if six else 4, sport=ports[0] if have & 8 else 0, dport=ports[1] if have & 8 else 0,
+        tcp_flags=draw.choice((0, 2, 2, 16, 18)) if proto == 6 else 0, dscp=match.get("ip.dscp", draw.choice((0, 0, 46, 10))),
+    )  # fmt: skip
+
+
+def host(draw: random.Random, net: str, six: bool) -> str:
+    bits = address(draw, six)
+    if net:
+        _, shift, prefix = within(net)
+        bits = prefix << shift | bits & (1 << shift) - 1
+    return str(ipaddress.IPv6Address(bits) if six else ipaddress.IPv4Address(bits))
+
+
+def entry(number: int, match: dict[str, Any], value: int) -> tuple[str, Any]:
+    wanted = {field: [str(said) if field == "ip.proto" else said] for field, said in match.items()}
+    return str(number), {"match": wanted, "action": "deny", "class": value}
+
+
+def test_ten_thousand_rules_decide_a_hundred_thousand_headers_as_their_text_says() -> None:
+    """First match, exactly; and again when rules were put between others, replaced and taken away, before and after all is made anew."""
+    draw = random.Random(5)
+    rules = {10 * k: (match, k) for k, match in enumerate(ten_thousand(draw), 1)}
+    said = tuple(entry(number, *rule) for number, rule in rules.items())
+    acl = table("rules", "acl", fields=TUPLE, value=VALUE, size=16384, entries=said, mode="direct")
+    with Rig([acl], MATCH, ["match"]) as rig:
+        assert programs.info(rig.fds["match"]).verified_insns < 60_000
+        assert decides(rig, draw, rules, 100_000) > 1000
+        live = rig.maps["rules"]
+        for turn in range(50):  # the small part holds 32
+            number, value = draw.randrange(1, 5000), 20_000 + turn
+            if turn % 3 == 2 and number // 10 * 10 in rules:
+                assert agent.delete(acl, live, str(number // 10 * 10))
+                del rules[number // 10 * 10]
+            else:
+                match = ten_thousand(draw, 1)[0]
+                match.pop("l4.sport", 0)
+                rules[number] = (match, value)
+                agent.set(acl, live, *entry(number, match, value))
+            if turn in (30, 49):
+                decides(rig, draw, rules, 5000)
+        assert agent.diff(acl, live, [entry(number, *rule) for number, rule in rules.items()]) == ""
+
+
+def decides(rig: Rig, draw: random.Random, rules: dict[int, tuple[dict[str, Any], int]], count: int) -> int:
+    """Compare so many headers; how many different rules took one."""
+    ordered = [rules[number] for number in sorted(rules)]
+    reading, hits = Rules([match for match, _ in ordered]), set()
+    for _ in range(count):
+        record = header(draw, draw.choice(ordered)[0])
+        first = reading.first(record)
+        wanted = ordered[first - 1][1] if first else 0
+        hits.add(wanted)
+        assert rig.run(record)[0] == wanted, (record, wanted)
+    return len(hits)
+
+
+# ---------------------------------------------------------------- prefixes
+
+
+@pytest.mark.parametrize("count", [40, 256, 5000])
+def test_prefixes_that_nest_and_stand_alone_are_found_as_the_text_says(count: int) -> None:
+    """Against a plain search over lengths: small and large roots, both IP versions, every length."""
+    draw = random.Random(count)
+    nets: dict[str, int] = {}
+    while len(nets) < count:
+        nets[anything(draw)] = len(nets) + 1
+    given = table("nets", "prefix", size=count, entries=tuple(nets.items()), mode="direct")
+    with Rig([given], LOOK % "nets", ["look"]) as rig:
+        for _ in range(5000):
+            net = ipaddress.ip_network(draw.choice(list(nets)) if draw.random() < 0.8 else anything(draw))
+            host = net.network_address + draw.randrange(min(net.num_addresses, 1 << 20))
+            around = (str(ipaddress.ip_network(f"{host}/{length}", strict=False)) for length in range(host.max_prefixlen, -1, -1))
+            wanted = next((nets[one] for one in around if one in nets), 0)
+            assert rig.run(Record(saddr=str(host)))[0] == wanted, (host, wanted)
+        assert agent.diff(given, rig.maps["nets"], nets.items()) == ""
+
+
+def anything(draw: random.Random) -> str:
+    six = draw.random() < 0.5
+    width = 128 if six else 32
+    length = draw.randrange(width + 1)
+    bits = draw.getrandbits(width) if draw.random() < 0.5 else address(draw, six)
+    kind = ipaddress.IPv6Address if six else ipaddress.IPv4Address
+    net = f"{kind(bits >> width - length << width - length)}/{length}"
+    return "::/0" if net.startswith("::ffff:") else net
+
+
+# ---------------------------------------------------------------- changes under traffic
+
+
+@contextmanager
+def traffic(run: Callable[[], Any]) -> Iterator[set[Any]]:
+    """What packets saw while the block ran."""
+    seen, stop = set[Any](), threading.Event()
+
+    def packets() -> None:
+        while not stop.is_set():
+            seen.add(run())
+
+    runner = threading.Thread(target=packets)
+    runner.start()
+    try:
+        yield seen
+    finally:
+        stop.set()
+        runner.join()
+
+
+def test_packets_see_an_entry_as_it_was_or_as_it_is() -> None:
+    """Values of one word that says both halves: never one of each, never none while the table always has an answer."""
+    pairs = [["a", "u64"], ["b", "u64"]]
+    look = "{ struct s_%s_value *v = s_%s_lookup(%s); in->out[0] = v ? v->a : 0; in->out[1] = v ? v->b : 0; }"
+    nets = table("nets", "prefix", value=pairs, entries=(("192.0.0.0/8", {"a": 1, "b": 1}),), mode="direct")
+    hosts = table("hosts", "exact", key="ip", value=pairs, entries=(("192.0.2.1", {"a": 1, "b": 1}),), mode="direct")
+    body = "".join(f"PROGRAM({name}) " + look % (name, name, "&pkt->flow.saddr") for name in ("nets", "hosts"))
+    with Rig([nets, hosts], body, ["nets", "hosts"]) as rig:
+        for name, given, key in (("nets", nets, "192.0.0.0/8"), ("hosts", hosts, "192.0.2.1")):
+            with traffic(lambda name=name: rig.run(program=name)[:2]) as seen:  # type: ignore[misc]
+                for turn in range(2, 12):
+                    agent.set(given, rig.maps[name], key, {"a": turn, "b": turn})
+            assert all(a == b and a for a, b in seen) and len(seen) > 3, seen
+
+
+def test_packets_see_a_rule_as_it_was_or_as_it_is_among_thousands() -> None:
+    """Replacing a rule is one step: no packet falls through to the rule behind it."""
+    said = [entry(10 * k, {"ip.src": f"10.{k >> 8}.{k & 255}.0/24", "l4.dport": "0-65535"}, k) for k in range(1, 1001)]
+    said.append(entry(99_999, {}, 9))
+    acl = table("rules", "acl", fields=TUPLE, value=VALUE, size=4096, entries=tuple(said), mode="direct")
+    with Rig([acl], MATCH, ["match"]) as rig:
+        with traffic(lambda: rig.run(Record(saddr="10.1.5.5"))[0]) as seen:
+            for turn in range(40):
+                agent.set(acl, rig.maps["rules"], *entry(2610, {"ip.src": "10.1.5.0/24"}, 5000 + turn))
+        assert seen <= {261, *range(5000, 5040)} and len(seen) > 10, seen
+
+
+# ---------------------------------------------------------------- tables that CPUs fill
+
+FLOWS = """
+PROGRAM(touch) {
+	pkt->flow.sport = in->argument++;
+	in->out[0] = s_flows_touch(&pkt->flow, &(struct s_flows_value){ .last_seen = 7, .hits = 3 });
+}
+PROGRAM(forget) { pkt->flow.sport = in->argument++; in->out[0] = s_flows_delete(&pkt->flow); }
+"""
+FLOW = [["last_seen", "u64"], ["hits", "u16"]]
+
+
+def flows(size: int, when_full: str) -> Any:
+    return table("flows", "connections", key="flow", value=FLOW, size=size, filled_by="packets", when_full=when_full, mode="direct")
+
+
+def on_every_cpu(rig: Rig, names: tuple[str, ...], repeat: int) -> None:
+    """Each CPU runs all programs on the same keys at once."""
+    ready = threading.Barrier(len(os.sched_getaffinity(0)))
+
+    def work(cpu: int) -> None:
+        os.sched_setaffinity(0, {cpu})
+        ready.wait()
+        for name in names:
+            programs.Runner(rig.fds[name]).run(bytes(40) + Record().encode(), repeat)
+
+    threads = [threading.Thread(target=work, args=(cpu,)) for cpu in os.sched_getaffinity(0)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+
+
+@pytest.mark.parametrize("when_full", ["evict", "refuse"])
+def test_cpus_that_make_the_same_entries_at_once_make_each_once(when_full: str) -> None:
+    """No key stands twice, and the books are kept: created = present + deleted + evicted."""
+    given = flows(20_000, when_full)
+    with Rig([given], FLOWS, ["touch", "forget"]) as rig:
+        live, stats = rig.maps["flows"], rig.stats["flows"]
+        for _ in range(10):
+            on_every_cpu(rig, ("touch",), 10_000)
+            assert sets.present(given, live) == len(sets.rows(given, live)) == 10_000
+            on_every_cpu(rig, ("forget",), 10_000)
+            got = agent.statistics(given, live, stats)
+            assert (got["present"], got["evicted"], got["full"]) == (0, 0, 0) and got["created"] == got["deleted"]
+
+
+def test_a_table_holds_what_its_size_says_and_then_keeps_the_books() -> None:
+    """`size` entries find a place, but for one in thousands; each further one is refused, or takes the place of one; all is counted."""
+    for when_full in ("refuse", "evict"):
+        given = flows(20_000, when_full)
+        with Rig([given], FLOWS, ["touch", "forget"]) as rig:
+            live, stats = rig.maps["flows"], rig.stats["flows"]
+            rig.run(program="touch", repeat=20_000)
+            got = agent.statistics(given, live, stats)
+            assert got["full"] + got["evicted"] < 10 and got["present"] == 20_000 - got["full"] - got["evicted"]  # the hash is drawn anew
+            rig.run(program="touch", argument=20_000, repeat=40_000)
+            got = agent.statistics(given, live, stats)
+            assert got["created"] + got["full"] == 60_000 and got["created"] == got["present"] + got["evicted"]
+            assert (got["full"] > 0, got["evicted"] > 0) == ((True, False) if when_full == "refuse" else (False, True))
+
+
+def test_the_entry_that_was_found_longest_ago_goes() -> None:
+    """Where both sets are full: times are written here, since the kernel's clock can't be."""
+    given = flows(1, "evict")
+    with Rig([given], FLOWS, ["touch", "forget"]) as rig:
+        live = rig.maps["flows"]
+        rig.run(program="touch", repeat=1000)
+        before = sets.rows(given, live)
+        memory = sets._memory(given, live)
+        words = memory[64 : 64 + 64 * 9].cast("Q")
+        for slot, word in enumerate(words):
+            words[slot] = word - (slot % 8 << 16) & (1 << 64) - 1 if word >> 16 & 0xFFFF > 8 else word
+        oldest = {word for slot, word in enumerate(words) if slot % 8 == 7}
+        rig.run(program="touch", argument=5000)
+        gone = set(before) - set(sets.rows(given, live))
+        assert len(gone) == 1 and len(oldest - {word for slot, word in enumerate(words) if slot % 8 == 7}) == 1
+
+
+def test_a_person_changes_entries_while_packets_do() -> None:
+    """The agent claims entries as a CPU does; what it adds is found, what it takes away is gone, the books are kept."""
+    given = flows(4096, "evict")
+    with Rig([given], FLOWS, ["touch", "forget"]) as rig:
+        live, stats = rig.maps["flows"], rig.stats["flows"]
+        with traffic(lambda: rig.run(program="touch", repeat=3000)[0]) as seen:
+            for number in range(30):
+                key = f"udp 192.0.2.9:{number} > 192.0.2.8:2"
+                agent.set(given, live, key, {"last_seen": number, "hits": 1}, stats)
+                assert agent.get(given, live, key) == {"last_seen": number, "hits": 1}
+                if number % 2:
+                    assert agent.delete(given, live, key, stats) and agent.get(given, live, key) is None
+        got = agent.statistics(given, live, stats)
+        assert seen == {0} and got == {"created": 3030, "full": 0, "deleted": 15, "present": 3015, "evicted": 0}
+
+
+def test_what_an_agent_that_was_killed_had_claimed_is_free_again() -> None:
+    """Its claim bears a mark; the next writer, who holds the lock, takes it back."""
+    given = flows(4096, "evict")
+    with Rig([given], FLOWS, ["touch", "forget"]) as rig:
+        live = rig.maps["flows"]
+        rig.run(program="touch")
+        (slot,) = (slot for slot, _ in states(given, sets._memory(given, live)))
+        free = (slot + 1) % 64
+        assert sets._swap(given, live, free, 0, 5 << 32 | BUSY | BY_HAND)
+        agent.set(given, live, "udp 192.0.2.9:1 > 192.0.2.8:2", {"last_seen": 1, "hits": 1})
+        assert all(state & VALID for _, state in states(given, sets._memory(given, live)))
+
+
+def test_compare_and_swap_swaps_only_what_it_expects() -> None:
+    """All 64 bits count."""
+    with Map(maps.create("array", 4, 16, 1, maps.MMAPABLE)) as made:
+        made.update(bytes(4), struct.pack("=QQ", 1, 1 << 63 | 5))
+        assert not compare_and_swap(made.fd, 8, 5, 7)
+        assert compare_and_swap(made.fd, 8, 1 << 63 | 5, 1 << 62)
+        assert made.lookup(bytes(4)) == struct.pack("=QQ", 1, 1 << 62)
