@@ -77,13 +77,17 @@ def _make_resume(at: Pins) -> None:
             pins.pin(made.fd, at.resume)
 
 
-def halt(at: Pins, names: Sequence[Name]) -> None:
-    """Drained, off, and their taps away."""
+def halt(at: Pins, names: Sequence[Name]) -> list[str]:
+    """Drained, off, and their taps away; what they could not take of what was sent to them, in words."""
+    notices = []
     for name in names:
         lifecycle.drain(name)
+        if refused := tap.refused(name.tap):
+            notices.append(f"virtual machine '{name}' was too slow for {refused} packets")
     for name in names:
         pins.unpin(at.tap(name.tap))
     lifecycle.stop(names)
+    return notices
 
 
 def keep(paths: Generation, machines: Sequence[Vm]) -> None:
@@ -132,16 +136,8 @@ def status(at: Pins, number: int, found: Mapping[str, str]) -> list[dict[str, An
             "state": found.get(str(name), "gone"),
             "serves": lifecycle.ifindex(name) in sent_to[vm.number],
             "on_failure": vm.on_failure,
-            "tap_dropped": _dropped(name.tap),
+            "tap_dropped": tap.refused(name.tap),
         }
         for vm in machines
         for name in lifecycle.names(at.deployment, vm)
     ]
-
-
-def _dropped(name: str) -> int:
-    try:
-        with open(f"/sys/class/net/{name}/statistics/tx_dropped", encoding="ascii") as file:
-            return int(file.read())
-    except (OSError, ValueError):
-        return 0

@@ -61,8 +61,7 @@ def _observe(deployment: str, entries: bool) -> Observed:
         before = _mark(at)
         gone = retired.read(at)
         generations = tuple(Generation(n) if n in gone.folded else read_generation(at, n) for n in at.generations())
-        entry = _entry(at)
-        live = next((n for n in at.generations() if entry and _program_id(at.generation(n).program(0)) == entry), 0)
+        entry, live = _entry(at), live_generation(at)
         if _mark(at) == before:
             break
     seen = dataclasses.replace(
@@ -131,6 +130,12 @@ def _sum_slots(data: bytes, slot: SlotLayout, counters: int) -> tuple[int, ...]:
     shape = struct.Struct(f"={counters}Q")
     slots = [shape.unpack_from(data, start + slot.counts) for start in range(0, len(data) - slot.size + 1, slot.size)]
     return tuple(map(sum, zip(*slots, strict=True))) if slots and counters else (0,) * counters
+
+
+def live_generation(at: Pins) -> int:
+    """The number of the generation in root[0], 0 where none of those here is."""
+    entry = _entry(at)
+    return next((n for n in at.generations() if entry and _program_id(at.generation(n).program(0)) == entry), 0)
 
 
 def _entry(at: Pins) -> int:

@@ -158,14 +158,18 @@ def boot(work: Work, action: Action) -> None:
     """The VMs that the generation needs and that are not here."""
     started, notices = machines.boot(work.pins, int(action.what))
     work.notices += notices
-    work.undo.append(lambda: machines.halt(work.pins, started))
+
+    def back() -> None:
+        machines.halt(work.pins, started)
+
+    work.undo.append(back)
 
 
 def halt(work: Work, action: Action) -> None:
     """A VM that no packet enters any more: drained, then off."""
     name = lifecycle.parse(action.what)
     if name:
-        machines.halt(work.pins, [name])
+        work.notices += machines.halt(work.pins, [name])
 
 
 def _pin_new(work: Work, fd: int, path: str) -> None:

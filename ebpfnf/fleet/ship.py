@@ -13,7 +13,7 @@ import ebpfnf
 
 FOLDER = "/var/lib/ebpfnf/agent"
 _PARTS = ("__init__.py", "model.py", "errors.py", "names.py", "bundle.py", "tables/**/*.py", "kernel/**/*.py", "agent/**/*.py")
-_VM = ("__init__", "control", "domain", "lifecycle", "probe", "tap")  # of vm/: what starts and steers, not what builds
+_VM = ("__init__", "control", "domain", "health", "lifecycle", "probe", "tap")  # of vm/: what starts and steers, not what builds
 _MAIN = "import sys\n\nfrom ebpfnf.agent.__main__ import main\n\nsys.exit(main())\n"
 _EPOCH = (1980, 1, 1, 0, 0, 0)  # zip's own: the same sources are the same bytes
 

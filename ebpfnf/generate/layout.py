@@ -123,7 +123,7 @@ def _given(stage: Stage, name: str, kind: Type) -> Any:
     return kind.parse(value)
 
 
-VM_RECORDS = 4096  # packets of one CPU that may be in VMs at once, beyond which their records are overwritten; a power of two
+VM_RECORDS = 8192  # packets of one CPU that may be in VMs at once, beyond which their records are overwritten; a power of two
 
 
 def vm_saved_size(words: int) -> int:

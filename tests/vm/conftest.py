@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import shutil
 import socket
 import subprocess
+import sys
 import uuid
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -14,10 +16,12 @@ from pathlib import Path
 
 import pytest
 
-from ebpfnf.agent import apply
-from ebpfnf.agent.observe import observe
+from ebpfnf.agent import apply, machines
+from ebpfnf.agent.observe import live_generation, observe, read_totals
 from ebpfnf.agent.status import status
+from ebpfnf.bundle import encode
 from ebpfnf.kernel import insn, links, programs
+from ebpfnf.kernel.pins import Pins
 from ebpfnf.vm import domain, lifecycle
 from tests.kernel.netns import namespace
 from tests.vm import deployments
@@ -30,6 +34,15 @@ class Host:
     name: str
     links: list[int] = field(default_factory=list)
 
+    def agent(self, command: str, data: bytes) -> None:
+        """A command by a process of its own, which lets go of libvirt when it ends."""
+        environment = {**os.environ, "PYTHONPATH": os.getcwd()}
+        subprocess.run([sys.executable, "-m", "ebpfnf.agent", command], input=data, check=True, capture_output=True, env=environment)
+
+    def deploy_apart(self, params: str = "") -> None:
+        """As `deploy`, by a process of its own."""
+        self.agent("apply", encode(deployments.bundle(params, name=self.name, ports=("a0", "b0"))))
+
     def deploy(self, params: str = "") -> apply.Result:
         """Make it run, with these parameters."""
         return apply.apply(deployments.bundle(params, name=self.name, ports=("a0", "b0")))
@@ -40,13 +53,17 @@ class Host:
 
     def counter(self, name: str) -> int:
         """One counter's sum."""
-        counters = self.status()["counters"]
-        assert isinstance(counters, dict)
-        return int(counters.get(name, 0))
+        at = Pins(self.name)
+        return read_totals(at, live_generation(at)).counters.get(name, 0)
 
     def machines(self) -> tuple[lifecycle.Seen, ...]:
         """The VMs that are here."""
         return lifecycle.seen(self.name)
+
+    def names(self) -> list[str]:
+        """Of its VMs, as the live generation needs them: libvirt is not asked, which a watch may be using."""
+        at = Pins(self.name)
+        return list(machines.needed(self.name, machines.kept(at.generation(live_generation(at)))))
 
     def socket(self, interface: str) -> socket.socket:
         """All frames of an interface."""
@@ -54,6 +71,14 @@ class Host:
         made.bind((interface, 0))
         made.settimeout(2)
         return made
+
+
+@pytest.fixture(scope="session", autouse=True)
+def roots() -> Iterator[None]:
+    """What libvirt wrote is gone with the tests."""
+    yield
+    for kind in ("tests", "watch"):
+        shutil.rmtree(f"/run/ebpfnf/vms/{kind}-{os.getpid()}", ignore_errors=True)
 
 
 @pytest.fixture
@@ -64,7 +89,8 @@ def host(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Host]:
     subprocess.run(["mount", "-t", "bpf", "bpf", str(place)], check=True)
     monkeypatch.setenv("EBPFNF_BPFFS", str(place))
     # libvirt's driver in a process serves one root until the process ends
-    monkeypatch.setenv("EBPFNF_LIBVIRT", f"qemu:///embed?root=/run/ebpfnf/vms/tests-{os.getpid()}")
+    root = f"qemu:///embed?root=/run/ebpfnf/vms/tests-{os.getpid()}"
+    monkeypatch.setenv("EBPFNF_LIBVIRT", root)
     made = Host(f"vm-{uuid.uuid4().hex[:8]}")
     try:
         with namespace():
@@ -80,9 +106,12 @@ def host(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Host]:
             try:
                 yield made
             finally:
-                with contextlib.suppress(Exception):
-                    apply.undeploy(made.name)
-                lifecycle.stop([each.name for each in made.machines()])
+                if os.environ["EBPFNF_LIBVIRT"] == root:
+                    with contextlib.suppress(Exception):
+                        apply.undeploy(made.name)
+                    lifecycle.stop([each.name for each in made.machines()])
+                else:
+                    made.agent("undeploy", json.dumps({"deployment": made.name}).encode())
                 shutil.rmtree(home, ignore_errors=True)
                 while made.links:
                     os.close(made.links.pop())

@@ -88,7 +88,7 @@ def test_broken_headers_behind_a_true_cookie_are_dropped_and_counted() -> None:
 def test_a_record_that_was_overwritten_is_no_record() -> None:
     kept: list[bytes] = []
     with PrivateCopy(deployments.bundle(), guest=lambda data: kept.append(data) or data) as copy:
-        for _ in range(4097):
+        for _ in range(8193):
             copy.run(FRAME, "a", 1)
         assert copy.resume(kept[0]).counter.name == "vm.unknown"
         assert copy.resume(kept[1]).action == XDP_REDIRECT

@@ -1,0 +1,99 @@
+"""A guest that ends or hangs: the declared policy holds within a second, and the watch starts it again."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import pytest
+
+from ebpfnf import packets
+from tests.vm.conftest import Host
+
+pytestmark = pytest.mark.vm
+
+FRAME = packets.build("udp 192.0.2.9:4000 > 198.51.100.7:80 payload 'x'")
+_WATCH = """
+import sys, signal
+from ebpfnf.agent.watch import Watch
+watch = Watch(sys.argv[1], lambda step, details: print(step, details["what"], details["detail"], flush=True))
+signal.signal(signal.SIGTERM, lambda *_: watch.ended.set())
+print("watching", flush=True)
+watch.run()
+"""
+
+
+@pytest.fixture(autouse=True)
+def apart(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
+    """libvirt of its own: what this process opened in other tests it holds until it ends."""
+    monkeypatch.setenv("EBPFNF_LIBVIRT", f"qemu:///embed?root=/run/ebpfnf/vms/watch-{os.getpid()}")
+
+
+@contextmanager
+def watching(host: Host) -> Iterator[None]:
+    """A watch in a process of its own."""
+    process = subprocess.Popen(
+        [sys.executable, "-c", _WATCH, host.name], stdout=subprocess.PIPE, env={**os.environ, "PYTHONPATH": os.getcwd()}
+    )
+    assert process.stdout is not None
+    process.stdout.readline()
+    try:
+        yield
+    finally:
+        process.terminate()
+        process.wait(60)
+
+
+def emulator(host: Host) -> int:
+    """The process id of the only VM's emulator."""
+    (machine,) = host.names()
+    found = subprocess.run(["pgrep", "-f", f"guest={machine}"], capture_output=True, check=True, text=True).stdout.split()
+    return int(found[0])
+
+
+def passes(host: Host) -> bool:
+    """Whether a frame comes through in time."""
+    with host.socket("a1") as source, host.socket("b1") as sink:
+        sink.settimeout(0.2)
+        source.send(FRAME)
+        try:
+            while sink.recv(2048)[12:14] != b"\x08\x00":
+                pass
+        except TimeoutError:
+            return False
+        return True
+
+
+def until(what: object, seconds: float) -> float:
+    """Seconds until `what()` is true."""
+    begin = time.monotonic()
+    while not what():  # type: ignore[operator]
+        assert time.monotonic() - begin < seconds, "not in time"
+        time.sleep(0.02)
+    return time.monotonic() - begin
+
+
+@pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGSTOP])
+def test_a_guest_that_ends_or_hangs_is_bypassed_and_started_again(host: Host, how: int) -> None:
+    host.deploy_apart(", on_failure: bypass")
+    assert passes(host)
+    with watching(host):
+        before = host.counter("x.from_vm")
+        os.kill(emulator(host), how)
+        took = until(lambda: passes(host), 5)  # by the bypass: nobody starts a VM so soon
+        assert host.counter("x.vm_down") >= 1
+        until(lambda: passes(host) and host.counter("x.from_vm") > before, 60)
+        print(f"bypassed after {took:.2f} s")
+
+
+def test_with_drop_nothing_passes_and_it_is_counted(host: Host) -> None:
+    host.deploy_apart()
+    with watching(host):
+        os.kill(emulator(host), signal.SIGKILL)
+        until(lambda: not passes(host) and host.counter("x.vm_down") > 0, 5)
+        until(lambda: passes(host), 60)
