@@ -53,15 +53,15 @@ def _frames(deployment: Deployment) -> Iterator[tuple[bytes, str]]:
 
 def _alone(deployment: Deployment, stage: Stage | None) -> Bundle:
     """A deployment of this mNF and nothing else. It isn't checked: what the mNF reads nobody wrote, it is zero."""
-    nodes: tuple[VnfNode, ...] = ()
+    instances: tuple[Instance, ...] = ()
     if stage:
         outcomes = [*(["NEXT"] if "NEXT" in stage.mnf.verdicts else []), *(o for o, default in stage.mnf.outcomes.items() if not default)]
         links = tuple(VnfLink("only", outcome, "exit") for outcome in outcomes)
         nodes = (VnfNode("only", stage.mnf, stage.config),)
-        vnf = Vnf("only", stage.mnf.summary, (), nodes, links, {"forward": "only", "reverse": "only"})
+        instances = (Instance("only", Vnf("only", stage.mnf.summary, (), nodes, links, {"forward": "only", "reverse": "only"}), {}),)
     chains = tuple(Chain(f"by-{port.name}", port.name, "forward", {}, ("only",) if stage else (), "pass") for port in deployment.ports)
     alone = dataclasses.replace(
-        deployment, name="profile", instances=(Instance("only", vnf, {}),) if stage else (), chains=chains, expect=(), optimise=False, place=""
+        deployment, name="profile", instances=instances, chains=chains, expect=(), optimise=False, place=""
     )
     expanded = graph.expand(alone, spec.router())
     return pipeline.assemble(expanded, segment(expanded, "chain"))

@@ -1,0 +1,184 @@
+"""End to end over veths: source, device under test and destination on one core, native XDP, live frames, against the kernel's own ways."""
+
+from __future__ import annotations
+
+import os
+import socket
+import struct
+import time
+from collections.abc import Callable
+from contextlib import ExitStack
+
+from benchmarks import chains
+from benchmarks.frames import Mix
+from benchmarks.measure import Figure, figure
+from benchmarks.memory import PLAN, SINK, compiled, fill, loaded
+from ebpfnf.agent.load import HostFacts, load
+from ebpfnf.kernel import links, maps, programs
+from ebpfnf.kernel.maps import Map
+from ebpfnf.lab.frames import checksum
+from ebpfnf.lab.lab import Lab
+from ebpfnf.lab.offload import set_offload
+from ebpfnf.lab.topology import LINE
+
+ROUNDS = int(os.environ.get("BENCH_ROUNDS", "9"))
+_MARKS = {"plan": 1, "sink": 2, "arm": 3, "ports": 4}
+_PACKETS, _WARM, _LOST = 150_000, 10_000, 0.001
+_RULES = 32
+_BACKENDS = ", ".join(f"{k} : 10.1.0.{k + 11}" for k in range(16))
+_DENIED = ", ".join(f"172.16.{k}.0/24 . {1024 + k}" for k in range(_RULES - 1))
+_NFT = f"""
+table ip bench {{
+  set denied {{ type ipv4_addr . inet_service; flags interval; elements = {{ {_DENIED} }} }}
+  set subnets {{ type ipv4_addr; flags interval; counter; elements = {{ 198.51.100.0/24 }} }}
+  chain filter {{ type filter hook prerouting priority -300;
+    ip saddr . tcp dport @denied drop
+    meta length 0-511 counter
+    ip daddr @subnets
+  }}
+  chain nat {{ type nat hook prerouting priority dstnat;
+    ip daddr 198.51.100.7 tcp dport 80 dnat to jhash ip saddr . tcp sport mod 16 map {{ {_BACKENDS} }}:8080
+  }}
+}}
+"""
+
+
+class Wire:
+    """A context manager: the lab, its load and its sink; arms are switched by `use`."""
+
+    def __enter__(self) -> Wire:
+        with ExitStack() as stack:
+            stack.callback(os.sched_setaffinity, 0, os.sched_getaffinity(0))
+            os.sched_setaffinity(0, {max(os.sched_getaffinity(0))})
+            self.lab = stack.enter_context(Lab("bench-wire", LINE))
+            for k in range(11, 27):
+                self._dut("ip", "neigh", "replace", f"10.1.0.{k}", "lladdr", "02:00:00:01:00:11", "dev", "eth1")
+            self._dut("ip", "route", "add", "10.9.0.0/16", "via", "192.0.2.9")
+            with self.lab.enter("dut"):
+                set_offload("eth0", "gro", True)
+                ports = {name: socket.if_nametoindex(name) for name in ("eth0", "eth1")}
+            self._plan, self._sink, self._devices = (
+                stack.enter_context(Map(maps.create(kind, 4, size, entries, 0, "wire")))
+                for kind, size, entries in (("array", PLAN, 1), ("array", SINK, 1), ("devmap", 4, 4))
+            )
+            fds = {"plan": self._plan.fd, "sink": self._sink.fd, "ports": self._devices.fd}
+            self._emit, arrive, redirect = (loaded(stack, p, fds) for p in compiled("rig.c", ("emit", "arrive", "redirect"), _MARKS))
+            with self.lab.enter("sink"):
+                stack.callback(os.close, links.create_xdp(arrive, socket.if_nametoindex("eth0")))
+            self._xdp = {"bare redirect": redirect}
+            with self.lab.enter("dut"):
+                self._devices.update(struct.pack("=I", 2), struct.pack("=I", ports["eth1"]))
+                host = HostFacts.measure({"wan": (ports["eth0"], 1500), "lan": (ports["eth1"], 1500)})
+                for name, tables in (("ebpfnf, kernel tables", "kernel"), ("ebpfnf, direct tables", "direct")):
+                    bundle = chains.build(chains.bench4(rules=_RULES, tables=tables))
+                    made = stack.enter_context(load(bundle, host=host))
+                    fill(bundle, made, 0)
+                    self._xdp[name] = made.programs[0]
+            self._attached = stack.enter_context(ExitStack())
+            self._stack = stack.pop_all()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stack.close()
+
+    def use(self, arm: str) -> None:
+        """Nothing else than this handles packets from here on."""
+        self._attached.close()
+        if arm in self._xdp:
+            with self.lab.enter("dut"):
+                self._attached.callback(os.close, links.create_xdp(self._xdp[arm], socket.if_nametoindex("eth0")))
+        elif arm == "nftables":
+            self._dut("nft", "-f", "-", text=_NFT)
+            self._attached.callback(self._dut, "nft", "flush", "ruleset")
+        elif arm == "iptables and ipset":
+            self._iptables()
+
+    def _iptables(self) -> None:
+        self._dut("ipset", "create", "denied", "hash:net,port")
+        self._attached.callback(self._dut, "ipset", "destroy", "denied")
+        self._attached.callback(self._dut, "nft", "flush", "ruleset")  # iptables' tables are nftables'
+        entries = "".join(f"add denied 172.16.{k}.0/24,tcp:{1024 + k}\n" for k in range(_RULES - 1))
+        self._dut("ipset", "restore", text=entries)
+        for rule in (
+            "-t raw -A PREROUTING -m set --match-set denied src,dst -j DROP",
+            "-t mangle -A PREROUTING -m length --length 0:511",
+            "-t mangle -A PREROUTING -d 198.51.100.0/24",
+            "-t nat -A PREROUTING -d 198.51.100.7 -p tcp --dport 80 -j DNAT --to-destination 10.1.0.11-10.1.0.26:8080",
+        ):
+            self._dut("iptables-nft", *rule.split())
+
+    def _dut(self, *argv: str, text: str = "") -> None:
+        done = self.lab.run_in("dut", argv, input=text, capture_output=True, text=True)
+        if done.returncode:
+            raise RuntimeError(f"{' '.join(argv)}: {done.stderr.strip()}")
+
+    def time(self, mix: Mix, packets: int = _PACKETS) -> float:
+        """Ns of CPU time a packet that arrived. RuntimeError where more than a thousandth got lost, or one is broken."""
+        size = max(mix.sizes())
+        self._plan.update(bytes(4), mix.plan())
+        with self.lab.enter("client"):
+            interface = socket.if_nametoindex("eth0")
+            programs.send(self._emit, bytes(max(size, 64)), count=_WARM, ifindex=interface)
+            time.sleep(0.01)
+            self._sink.update(bytes(4), bytes(SINK))
+            began = time.thread_time_ns()
+            programs.send(self._emit, bytes(max(size, 64)), count=packets, ifindex=interface)
+            took = time.thread_time_ns() - began
+        time.sleep(0.01)
+        seen = self._sink.lookup(bytes(4)) or b""
+        arrived = struct.unpack_from("=Q", seen)[0]
+        if abs(packets - arrived) > packets * _LOST:
+            raise RuntimeError(f"{packets} packets sent, {arrived} arrived")
+        _verify(seen)
+        return took / arrived
+
+
+def _verify(seen: bytes) -> None:
+    """The first frames that arrived: checksums of IPv4 and, where the whole frame was kept, of TCP."""
+    lengths = struct.unpack_from("=64Q", seen, 16)
+    for k, length in enumerate(lengths):
+        frame = seen[16 + 64 * 8 + 128 * k :][: min(128, length)]
+        if frame[12:14] != b"\x08\x00":
+            continue
+        end = 14 + int.from_bytes(frame[16:18], "big")
+        pseudo = frame[26:34] + b"\0\6" + struct.pack("!H", end - 34)
+        if checksum(frame[14:34]) or (end <= len(frame) and checksum(pseudo + frame[34:end])):
+            raise RuntimeError(f"a frame arrived with a wrong checksum: {frame.hex()}")
+
+
+def _rounds(arms: dict[str, Mix], rounds: int = ROUNDS) -> dict[str, list[float]]:
+    """CPU ns a packet of each arm, there and back."""
+    samples: dict[str, list[float]] = {arm: [] for arm in arms}
+    with Wire() as wire:
+        for number in range(rounds):
+            for arm in list(arms) if number % 2 == 0 else list(arms)[::-1]:
+                wire.use(arm.partition(":")[0])
+                samples[arm].append(wire.time(arms[arm]))
+    return samples
+
+
+def over_redirect() -> list[Figure]:
+    """What the whole chain adds to a bare XDP redirect."""
+    found: list[Figure] = []
+    for words, mix in {"64 bytes": Mix(), "IMIX": Mix(size=0), "1500 bytes": Mix(size=1500)}.items():
+        samples = _rounds({arm: mix for arm in ("bare redirect", "bare redirect:again", "ebpfnf, kernel tables", "ebpfnf, direct tables")})
+        bare = samples["bare redirect"]
+        found += [figure(f"{arm}, {words}", times, "ns") for arm, times in samples.items()]
+        for arm, goal in (("bare redirect:again", None), ("ebpfnf, kernel tables", None), ("ebpfnf, direct tables", 35.0)):
+            found.append(figure(f"{arm} over redirect, {words}", [a - b for a, b in zip(samples[arm], bare, strict=True)], "ns", goal))
+    return found
+
+
+def against_kernel() -> list[Figure]:
+    """The same rules and the same addresses by nftables, by iptables and ipset, and plain routing without any."""
+    arms = {arm: Mix() for arm in ("ebpfnf, kernel tables", "ebpfnf, direct tables", "nftables", "iptables and ipset")}
+    arms["routing"] = Mix(destination="10.1.0.11", port=8080)
+    samples = _rounds(arms)
+    found = [figure(arm, times, "ns") for arm, times in samples.items()]
+    for arm, goal in (("nftables", 1 / 8), ("iptables and ipset", 1 / 8), ("routing", 1 / 3.5)):
+        ratio = [a / b for a, b in zip(samples["ebpfnf, direct tables"], samples[arm], strict=True)]
+        found.append(figure(f"direct / {arm}", ratio, "x", goal))
+    return found
+
+
+BENCHMARKS: dict[str, Callable[[], list[Figure]]] = {"over-redirect": over_redirect, "against-kernel": against_kernel}
