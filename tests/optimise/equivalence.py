@@ -11,7 +11,7 @@ from pathlib import Path
 
 from ebpfnf import pipeline, spec
 from ebpfnf.agent.private import Outcome, PrivateCopy
-from ebpfnf.errors import EbpfnfError, VerifierError
+from ebpfnf.errors import CompileError, EbpfnfError, VerifierError
 from ebpfnf.lab.testbed import surroundings
 from ebpfnf.model import Bundle, Deployment
 from tests.differential import _model, _wrong_state
@@ -72,11 +72,11 @@ def run(deployment: Deployment, seed: int, packets: int, build: Build = pipeline
 
 @contextmanager
 def _copy(build: Build, deployment: Deployment, granularity: str, interfaces: Mapping[str, int]) -> Iterator[PrivateCopy]:
-    """The deployment, loaded; in smaller programs where the verifier finds one too large: eight graphs with forks may be."""
+    """The deployment, loaded; in smaller programs where one is too large for the verifier or the stack: eight graphs with forks may be."""
     with ExitStack() as stack:
         try:
             copy = stack.enter_context(PrivateCopy(build(deployment, granularity), interfaces))
-        except VerifierError:
+        except (CompileError, VerifierError):
             copy = stack.enter_context(PrivateCopy(build(deployment, "mnf"), interfaces))
         yield copy
 
