@@ -5,11 +5,12 @@ from __future__ import annotations
 import base64
 import binascii
 import dataclasses
+import signal
 from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
 
 from ebpfnf import bundle as bundles
-from ebpfnf.agent import apply, doctor, edit, netlink, store
+from ebpfnf.agent import apply, doctor, edit, netlink, store, watch
 from ebpfnf.agent.apply import Emit
 from ebpfnf.agent.observe import observe
 from ebpfnf.agent.plan import Action, Options, plan
@@ -112,6 +113,15 @@ def _boot(payload: Payload, emit: Emit) -> Any:
     return told
 
 
+def _watch(payload: Payload, emit: Emit) -> Any:
+    """Until a signal ends it."""
+    watching = watch.Watch(_deployment(payload), emit)
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: watching.ended.set())
+    watching.run()
+    return True
+
+
 def _table_get(payload: Payload, emit: Emit) -> Any:
     return edit.get(_deployment(payload), _text(payload, "table"), _given(payload, "key"))
 
@@ -150,6 +160,7 @@ COMMANDS: dict[str, Callable[[Payload, Emit], Any]] = {
     "kept": _kept,
     "boot": _boot,
     "doctor": _doctor,
+    "watch": _watch,
     "table get": _table_get,
     "table set": _table_set,
     "table del": _table_del,

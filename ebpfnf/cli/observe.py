@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from ebpfnf.cli import draw, everywhere, text
-from ebpfnf.cli.common import HostsOption, OutputOption, host
+from ebpfnf.cli.common import Deployment, HostsOption, OutputOption, host
 from ebpfnf.cli.text import Output
 
 
@@ -35,4 +35,12 @@ def status(
         raise typer.Exit(1)
 
 
-COMMANDS = (status,)
+def watch(context: typer.Context, deployment: Deployment) -> None:
+    """Ask a deployment's virtual machines whether they serve; leave out those that don't, and start them again. Ends by Ctrl-C.
+
+    Optional: packets flow without it.
+    """
+    host(context).run("watch", {"deployment": deployment}, lambda told: text.line(f"{told['step']} {told['what']}: {told['detail']}"))
+
+
+COMMANDS = (status, watch)
