@@ -32,6 +32,7 @@ _GUEST_FLAGS = (
     "-fno-asynchronous-unwind-tables -fno-tree-loop-distribute-patterns -fcf-protection=none"
 )
 _PROCESS_FLAGS = "-O1 -g -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer"
+_KEPT = 64 << 20  # bytes of images
 INSTALL = "apt-get install gcc libc6-dev zlib1g-dev liblz4-dev"
 
 
@@ -85,7 +86,7 @@ def _built(name: str, wanted: tuple[Unikernel, ...], file: str, build: Callable[
     key = hashlib.sha256()
     key.update(f"{file}\0{name}\0{_run(['gcc', '--version'])}".encode())
     for path in _inputs(wanted):
-        key.update(f"{path.relative_to(PACKAGE.parent)}\0".encode() + hashlib.sha256(path.read_bytes()).digest())
+        key.update(f"{path.name}\0".encode() + hashlib.sha256(path.read_bytes()).digest())
     for module in (Path(__file__), Path(generated.__file__)):
         key.update(module.read_bytes())
     folder = _cache()
@@ -94,13 +95,29 @@ def _built(name: str, wanted: tuple[Unikernel, ...], file: str, build: Callable[
         with tempfile.TemporaryDirectory(dir=folder, prefix=".new-") as scratch:
             made = build(Path(scratch), wanted)
             os.replace(made, ready)
+        _prune(folder)
+    else:
+        os.utime(ready)  # the oldest use goes first
     return Image(ready, hashlib.sha256(ready.read_bytes()).hexdigest(), wanted)
+
+
+def _prune(folder: Path) -> None:
+    """Forgets what was not used for longest."""
+    entries = sorted(((entry.stat(), entry.path) for entry in os.scandir(folder) if entry.is_file()), key=lambda item: -item[0].st_mtime)
+    total = 0
+    for stat, path in entries:
+        total += stat.st_size
+        if total > _KEPT:
+            Path(path).unlink(missing_ok=True)
 
 
 def _inputs(wanted: tuple[Unikernel, ...]) -> list[Path]:
     """Every file that may say something about an image."""
     folders = {SOURCES / "runtime", *(mnf.folder for mnf in wanted), *(SOURCES / used for mnf in wanted for used in mnf.uses)}
-    return sorted(path for folder in folders for path in folder.iterdir() if path.is_file())
+    libraries = (Path(_run(["gcc", f"-print-file-name={name.removeprefix('-l:')}"]).strip()) for name in _libraries(wanted))
+    return sorted(path for folder in folders for path in folder.iterdir() if path.is_file()) + [
+        path for path in libraries if path.is_file()
+    ]
 
 
 def _cache() -> Path:

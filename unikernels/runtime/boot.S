@@ -250,6 +250,7 @@ idt_pointer:
 	.quad idt
 	.align 4
 kinds:	/* up to this address: lower half of the entries, upper half */
+	.long 0x1000, 0, 0		/* null leads nowhere */
 	.long __ring0_text, PRESENT | WRITE | USER, NX_HIGH
 	.long __text, PRESENT, 0
 	.long __rodata, PRESENT | USER, 0
