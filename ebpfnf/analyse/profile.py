@@ -1,24 +1,24 @@
 """Measures what mNFs and hops cost on this host, as `granularity: auto` and `plan` reckon with it.
 
-Each mNF stands alone in a chain, with the configuration that it has in the deployment, and gets the deployment's `expect:`
-packets; a chain of nothing is taken off. A hop's cost is what the whole deployment takes longer when it is cut into so many programs.
+An mNF costs what a chain takes longer with it than without it and what stands behind it: so it gets the packets and metadata
+that it gets in the deployment, of which the `expect:` packets are used. A hop's cost is what a whole chain takes longer when it is cut
+into so many programs.
 """
 
 from __future__ import annotations
 
-import dataclasses
 import platform
 import statistics
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 
-from ebpfnf import graph, packets, pipeline, spec
+from ebpfnf import packets, pipeline
 from ebpfnf.analyse.drive import Drive
 from ebpfnf.errors import EbpfnfError
 from ebpfnf.generate.costs import SHIPPED, Costs
 from ebpfnf.generate.segment import segment
-from ebpfnf.model import Bundle, Chain, Deployment, Graph, Instance, Segments, Stage, Vnf, VnfLink, VnfNode
+from ebpfnf.model import EXIT, Bundle, Chain, Deployment, Graph, Position, Segments
 
-_NOTHING = ""  # the chain of nothing
 _PROGRAMS = (2, 4, 8, 16, 32)
 
 
@@ -29,16 +29,25 @@ def measure(deployment: Deployment) -> Costs:
         cure = "add expect: lines of packets that go all the way"
         raise EbpfnfError(f"deployment '{deployment.name}' has no packet to measure with", cure=cure)
     expanded = pipeline.expand(deployment)
-    stages = {stage.mnf.name: stage for stage in expanded.stages if stage.mnf.runs_in == "xdp"}
-    bundles = {_NOTHING: _alone(deployment, None), **{name: _alone(deployment, stage) for name, stage in stages.items()}}
-    with Drive(bundles, deployment.testbed) as drive:
-        times = {name: [drive.time(name, frame, port) for frame, port in frames] for name in bundles}
-        verified = dict(drive.verified)
-    empty = statistics.mean(times[_NOTHING])
+    mnf = {stage.id: stage.mnf.name for stage in expanded.stages}
+    ns: dict[str, list[float]] = {}
+    verified: dict[str, list[int]] = {}
+    entries = []
+    for chain in deployment.chains:
+        own = [p for p in expanded.positions if p.chain == chain.name]
+        seen = [frame for frame in frames if frame[1] == chain.on] or list(frames[:1])
+        bundles = {str(k): _beginning(expanded, chain, own[:k]) for k in range(len(own) + 1)}
+        with Drive(bundles, deployment.testbed) as drive:
+            times = [statistics.mean(drive.time(name, *frame) for frame in seen) for name in bundles]
+            sizes = list(drive.verified.values())
+        entries.append(times[0])
+        for k, position in enumerate(own):
+            ns.setdefault(mnf[position.stage], []).append(max(0.0, times[k + 1] - times[k]))
+            verified.setdefault(mnf[position.stage], []).append(max(1, sizes[k + 1] - sizes[k]))
     return Costs(
-        entry=empty,
-        ns={name: max(0.0, statistics.mean(times[name]) - empty) for name in stages},
-        verified={name: max(1, verified[name] - verified[_NOTHING]) for name in stages},
+        entry=statistics.mean(entries),
+        ns={name: statistics.mean(found) for name, found in ns.items()},
+        verified={name: max(found) for name, found in verified.items()},
         hops=tuple(_hops(expanded, frames[0], deployment)) or SHIPPED.hops,
         host=f"{platform.node()}, Linux {platform.release()}",
     )
@@ -51,20 +60,15 @@ def _frames(deployment: Deployment) -> Iterator[tuple[bytes, str]]:
             yield packets.build(each.packet, each.where), each.on
 
 
-def _alone(deployment: Deployment, stage: Stage | None) -> Bundle:
-    """A deployment of this mNF and nothing else. It isn't checked: what the mNF reads nobody wrote, it is zero."""
-    instances: tuple[Instance, ...] = ()
-    if stage:
-        outcomes = [*(["NEXT"] if "NEXT" in stage.mnf.verdicts else []), *(o for o, default in stage.mnf.outcomes.items() if not default)]
-        links = tuple(VnfLink("only", outcome, "exit") for outcome in outcomes)
-        nodes = (VnfNode("only", stage.mnf, stage.config),)
-        instances = (Instance("only", Vnf("only", stage.mnf.summary, (), nodes, links, {"forward": "only", "reverse": "only"}), {}),)
-    chains = tuple(Chain(f"by-{port.name}", port.name, "forward", {}, ("only",) if stage else (), "pass") for port in deployment.ports)
-    alone = dataclasses.replace(
-        deployment, name="profile", instances=instances, chains=chains, expect=(), optimise=False, place=""
-    )
-    expanded = graph.expand(alone, spec.router())
-    return pipeline.assemble(expanded, segment(expanded, "chain"))
+def _beginning(expanded: Graph, chain: Chain, positions: Sequence[Position]) -> Bundle:
+    """A deployment of the first mNFs of this chain; behind them packets go to the kernel. Unoptimised: all are there."""
+    kept = {p.index for p in positions}
+    links = tuple(k if k.target in kept or k.target < 0 else replace(k, target=EXIT) for k in expanded.links if k.source in kept)
+    deployment = replace(expanded.deployment, name="profile", chains=(replace(chain, then="pass"),), expect=(), optimise=False, place="")
+    stages = tuple(stage for stage in expanded.stages if any(p.stage == stage.id for p in positions))
+    entry = positions[0].index if positions else EXIT
+    short = replace(expanded, deployment=deployment, stages=stages, positions=tuple(positions), links=links, entries={chain.name: entry})
+    return pipeline.assemble(short, segment(short, "chain"))
 
 
 def _hops(expanded: Graph, frame: tuple[bytes, str], deployment: Deployment) -> Iterator[tuple[int, float]]:

@@ -26,12 +26,11 @@ def kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @pytest.mark.kernel
 def test_every_mnf_of_a_deployment_is_measured() -> None:
-    deployment = spec.load(DC_EDGE)
+    deployment = spec.load(DC_EDGE.parents[1] / "hot-swap" / "chain.yaml")
     found = profile.measure(deployment)
     names = {stage.mnf.name for stage in pipeline.expand(deployment).stages}
     assert set(found.ns) == set(found.verified) == names
     assert all(ns >= 0 for ns in found.ns.values()) and found.entry > 0
-    assert found.verified["sqli_check"] == max(found.verified.values())
     assert [ns for _, ns in found.hops] == sorted(ns for _, ns in found.hops)
 
 
