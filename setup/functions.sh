@@ -2,6 +2,9 @@
 # Sourced by bash with `set -euo pipefail`, in the repository's root.
 
 readonly PACKAGES=(python3 python3-venv python3-bpfcc linux-libc-dev iproute2)
+# What only tests need: hosts by ssh, unikernels built and run. Their images are for amd64.
+TEST_PACKAGES=(openssh-server gcc libc6-dev zlib1g-dev liblz4-dev)
+[[ $(uname -m) != x86_64 ]] || TEST_PACKAGES+=(qemu-system-x86 libvirt-daemon-driver-qemu libvirt-daemon-system python3-libvirt)
 readonly PYTHON=/usr/bin/python3 VENV=.venv
 
 fail() { # what [cure]: one line, and the end
@@ -51,9 +54,9 @@ progress() { # log: how far it is, by what apt (APT::Status-Fd) and pip say
 	fi
 }
 
-missing_packages() {
+missing_packages() { # [package...]: of those that everything needs, or of these
 	local package
-	for package in "${PACKAGES[@]}"; do
+	for package in "${@:-${PACKAGES[@]}}"; do
 		[[ $(dpkg-query -W -f '${db:Status-Status}' "$package" 2>/dev/null) == installed ]] || printf '%s ' "$package"
 	done
 }
@@ -64,9 +67,9 @@ install_packages() { # package...; a mirror that fails to refresh matters only i
 	as_root "${apt[@]}" -o APT::Status-Fd=1 install --no-install-recommends "$@"
 }
 
-set_up_packages() {
+set_up_packages() { # [package...]: see missing_packages
 	local -a missing
-	read -ra missing <<<"$(missing_packages)" || true
+	read -ra missing <<<"$(missing_packages "$@")" || true
 	((${#missing[@]})) || return 0
 	command -v apt-get >/dev/null || fail "'${missing[*]}' missing, and this is no Debian or Ubuntu" "install their like by hand"
 	can_be_root || CODE=77 fail "'${missing[*]}' missing, root is needed to install them" "sudo apt-get install ${missing[*]}"
