@@ -86,7 +86,7 @@ def make(seed: int, chains: int, folder: Path) -> tuple[Files, Deployment]:
     while len(taken) < chains:
         new = {f"t{len(templates) + k}": _template(r) for k in range(3)}
         name, pool = f"c{len(taken)}", list(new) * 2
-        path = [(f"{name}x{k}", template) for k, template in enumerate(r.choices(pool, k=r.randint(1, 5)))]
+        path = [(f"{name}x{k}", template) for k, template in enumerate(r.choices(pool, k=r.randint(1, 4)))]
         if taken and r.random() < 0.3:
             path.insert(r.randrange(len(path) + 1), r.choice(r.choice(list(taken.values()))[0]))
         chain = (tuple(path), r.choice(("forward", "forward", "reverse")), r.choice(("pass", "pass", "out: b", "reflect", "route", "drop")))

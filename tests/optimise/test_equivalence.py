@@ -63,9 +63,10 @@ def test_a_wrong_step_shows_and_the_smallest_files_that_show_it_are_told(kind, m
         return pipeline.assemble(graph, segment(graph, granularity))
 
     monkeypatch.setattr(equivalence, "CHAINS", 2)
-    seed = next(seed for seed in range(1, 50) if _can(seed, kind, tmp_path))
-    with pytest.raises(Difference, match=f"seed {seed}: .*optimised.*the model says|at the end") as shown:
-        compare(seed, 300, build)
+    able = (seed for seed in range(1, 200) if _can(seed, kind, tmp_path))
+    with pytest.raises(Difference, match=r"seed \d+: .*optimised.*the model says|at the end") as shown:
+        for seed, _ in zip(able, range(5), strict=False):  # what is forbidden does not show for each graph and trace
+            compare(seed, 300, build)
     text = str(shown.value)
     assert text.count("path") == 1 and "# chain.yaml" in text and "# vnfs/" in text
 
