@@ -52,7 +52,8 @@ def test_a_stage_imports_no_other_stage(file: Path) -> None:
     assert rooms_imported(file) - LEAVES - {room(file)} <= {"__file__", "__version__"}
 
 
-HOST_VM = {f"vm/{name}.py" for name in ("__init__", "control", "domain", "health", "lifecycle", "probe", "tap")}  # what of vm/ runs on a host
+# What of vm/ runs on a host.
+HOST_VM = {f"vm/{name}.py" for name in ("__init__", "control", "domain", "health", "lifecycle", "probe", "tap")}
 
 
 @pytest.mark.parametrize("file", [f for f in FILES if room(f) in LEAVES | {"kernel", "agent"} or place(f) in HOST_VM], ids=place)

@@ -22,7 +22,7 @@ _SPARE = 8  # sets beyond half as much again as `size`: few sets fill less evenl
 
 
 def sets(size: int) -> int:
-    """Sets of a table: half as much again as `size`, so that of 100,000 keys hardly one finds both its sets full before `size` are there."""
+    """Sets of a table: half as much again as `size`, so that of 100,000 keys hardly one finds both its sets full before that."""
     return -(-size * 3 // (2 * WAYS)) + _SPARE
 
 
