@@ -9,12 +9,13 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-from benchmarks import control_plane, data_plane, fleet, plots, wire
+from benchmarks import control_plane, data_plane, fleet, plots, tables, wire
 from benchmarks.measure import Figure
 
 BENCHMARKS: dict[str, Callable[[], list[Figure]]] = {
     **data_plane.BENCHMARKS,
     **wire.BENCHMARKS,
+    "tables": tables.run,
     "control-plane": control_plane.run,
     "fleet": fleet.run,
 }
