@@ -116,6 +116,7 @@ inline_always u64 direct_mixed(u64 one, u64 other)
 inline_always u64 direct_lowest(u64 bits)
 {
 	bits = (bits & -bits) - 1;
+	as_checked(bits);	/* LLVM 19 would know this as cttz, and put a table into a global for it */
 	bits -= bits >> 1 & 0x5555555555555555ULL;
 	bits = (bits & 0x3333333333333333ULL) + (bits >> 2 & 0x3333333333333333ULL);
 	bits = (bits + (bits >> 4)) & 0x0f0f0f0f0f0f0f0fULL;
