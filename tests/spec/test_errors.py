@@ -27,7 +27,7 @@ CASES = [
     (CHAIN, "on: wan, match", "on: wan, direction: back, match", "chain.yaml:11:33: direction 'back' (one of: forward, reverse)"),
     (CHAIN, "match: {ip.proto: tcp}, ", "", "chain.yaml:11:12: key 'match' is missing"),
     (CHAIN, "path: [edge]", "path: edge", "chain.yaml:11:52: path 'edge' (wanted a list)"),
-    (CHAIN, "deployment: site", "deployment: site\ngranularity: fine", "chain.yaml:3:14: granularity 'fine' (one of: mnf, vnf, chain)"),
+    (CHAIN, "deployment: site", "deployment: site\ngranularity: fine", "chain.yaml:3:14: granularity 'fine' (one of: auto, mnf, vnf, chain)"),
     # ---- chain.yaml: names that must be there
     (CHAIN, "inbound: {on: wan", "inbound: {on: wam", "chain.yaml:11:17: no port 'wam' (did you mean 'wan'?)"),
     (CHAIN, "then: {out: lan}", "then: {out: lam}", "chain.yaml:11:72: no port 'lam' (did you mean 'lan'?)"),
