@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import platform
 
 from ebpfnf.errors import TableError
 from ebpfnf.model import Table
@@ -49,7 +50,8 @@ def _direct(table: Table) -> tuple[Table, str]:
     """The table as it would be, and why it can't."""
     made, value = dataclasses.replace(table, backing="direct"), value_type(table)
     if table.filled_by == "packets":
-        return made, ""
+        shared = table.kind in ("exact", "connections") and platform.machine() != "x86_64"
+        return made, "what CPUs share there relies on the order of x86's stores" if shared else ""
     match table.kind:
         case "prefix":
             used = len(prefix.build(made, value.size, rows_of(table)))
