@@ -8,7 +8,7 @@ from functools import lru_cache
 
 from tests.models.base import HTTP_REQUEST, NEXT, Verdict, drop, to
 
-LIMIT = 1460
+LIMIT = 1024
 FIELD, AMP = "\u0100", "\u0101"  # what separates fields where it stands as it is
 _RAW = {"\n": FIELD, "?": FIELD, "&": AMP, "+": " "}
 _ESCAPE = re.compile(r"%(?:25)*(?:([0-9A-Fa-f]{2})|[0-9A-Fa-f]?)")
