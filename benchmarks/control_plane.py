@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import os
 import subprocess
@@ -39,7 +40,7 @@ def _measured(netns: str) -> list[Figure]:
         _ebpfnf(netns, "deploy", str(CHAIN))
         arms = {
             "plan": lambda: _ebpfnf(netns, "plan", str(CHAIN)),
-            "deploy of a change, warm": lambda: _ebpfnf(netns, "deploy", str(files[(next(turn) + 1) % 2])),
+            "deploy of a change, warm": lambda: _ebpfnf(netns, "deploy", str(files[(next(turn) + 1) % 2]), "--discard-entries", "-y"),
             "status": lambda: _ebpfnf(netns, "status", "dc-edge"),
             "table set, command": lambda: _ebpfnf(netns, "table", "set", "dc-edge", "stats.subnets.subnets", "10.99.0.0/16", "7"),
         }
@@ -95,7 +96,8 @@ def _memory(netns: str) -> tuple[list[float], list[float]]:
 
     with tempfile.TemporaryDirectory() as name:
         file = Path(name, "bundle")
-        file.write_bytes(bundle.encode(pipeline.build_file(CHAIN)))
+        data = base64.b64encode(bundle.encode(pipeline.build_file(CHAIN))).decode()
+        file.write_text(json.dumps({"bundle": data, "discard_entries": True}))
         agent = _peak([sys.executable, "-s", "-m", "ebpfnf.agent", "--netns", netns, "dry-run", str(file)], {})
         build = [sys.executable, "-m", "ebpfnf.cli.main", "build", str(CHAIN), "--out", str(Path(name, "again"))]
         compiler = _peak(build, {"EBPFNF_CACHE": "off"})
