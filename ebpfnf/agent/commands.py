@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
 
 from ebpfnf import bundle as bundles
-from ebpfnf.agent import apply, doctor, edit, netlink, store, watch
+from ebpfnf.agent import apply, doctor, edit, netlink, outputs, store, watch
 from ebpfnf.agent.apply import Emit
 from ebpfnf.agent.observe import observe
 from ebpfnf.agent.plan import Action, Options, plan
@@ -40,7 +40,11 @@ def _apply(payload: Payload, emit: Emit) -> Any:
 
 def _plan(payload: Payload, emit: Emit) -> Any:
     wanted = _bundle(payload)
-    return _actions(plan(wanted, observe(wanted.deployment, entries=True), _options(payload)))
+    seen = observe(wanted.deployment, entries=True)
+    actions = _actions(plan(wanted, seen, _options(payload)))
+    for words in outputs.warnings(wanted, seen.interfaces):
+        emit("warning", {"what": wanted.deployment, "detail": words})
+    return actions
 
 
 def _dry_run(payload: Payload, emit: Emit) -> Any:

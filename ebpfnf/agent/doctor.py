@@ -13,7 +13,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from ebpfnf.agent import netlink, store
+from ebpfnf.agent import netlink, outputs, store
 from ebpfnf.agent.netlink import Interface
 from ebpfnf.agent.observe import observe
 from ebpfnf.agent.plan import VETH_MTU
@@ -106,6 +106,8 @@ def _interface(interface: Interface) -> Iterator[Finding]:
         yield Finding("warning", name, "is down", f"ip link set {name} up")
     if (_ethtool(name, _FLAGS) or 0) & _LRO:
         yield Finding("warning", name, "LRO joins packets before XDP sees them", f"ethtool -K {name} lro off")
+    if outputs.deaf(interface):
+        yield Finding("warning", name, "takes no frames that XDP redirects to it: they would be lost uncounted", outputs.cure(interface))
     if interface.kind == "veth":
         if _ethtool(name, _GRO) == 0 and not interface.program:
             words = "takes no frames that XDP on its other end redirects: neither XDP nor GRO is on here"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from ebpfnf.agent import flows, machines
+from ebpfnf.agent import flows, machines, outputs
 from ebpfnf.agent.manifest import Manifest, uptime
 from ebpfnf.agent.plan import in_place
 from ebpfnf.agent.seen import Observed, Totals
@@ -65,6 +65,8 @@ def warnings(seen: Observed) -> list[str]:
         else:
             owner = seen.owners.get(seen.interfaces[port.interface].program, "")
             found.append(f"port '{port.name}' is detached from '{port.interface}'" + (f", which belongs to {owner}" if owner else ""))
+    if running and running.manifest:
+        found += outputs.warnings(running.manifest, seen.interfaces)
     for name in seen.needs.get(seen.live, ()):
         if seen.machines.get(name) != "running":
             found.append(f"virtual machine '{name}' is {seen.machines.get(name, 'gone')}: reconcile starts it")

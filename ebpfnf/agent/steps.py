@@ -8,7 +8,7 @@ import struct
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
-from ebpfnf.agent import failpoints, machines, manifest, observe, retired, tables, values
+from ebpfnf.agent import failpoints, machines, manifest, observe, outputs, retired, tables, values
 from ebpfnf.agent.load import HostFacts, Loaded
 from ebpfnf.agent.load import load as load_bundle
 from ebpfnf.agent.plan import Action, bound
@@ -70,6 +70,7 @@ def load(work: Work, action: Action) -> None:
         return None
 
     work.loaded = load_bundle(work.bundle, reuse=reuse, host=HostFacts.measure(bound(work.bundle.ports, work.seen)))
+    work.notices += outputs.warnings(work.bundle, work.seen.interfaces)
     if not work.seen.exists:
         work.undo.append(lambda: pins.remove(work.pins.directory))
 

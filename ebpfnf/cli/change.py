@@ -56,22 +56,30 @@ def plan(
         if everywhere.plan(hosts, bundle, options, output) and detailed_exitcode:
             raise typer.Exit(PENDING)
         return
-    why_not, actions = "", []
+    why_not, actions, warnings = "", [], list[str]()
+
+    def heard(event: Mapping[str, Any]) -> None:
+        if event["step"] == "warning":
+            warnings.append(event["detail"])
+
     refusal: EbpfnfError | None = None
     try:
-        actions = host(context).run("plan", {**shipped(bundle), "keep_entries": keep_entries, "discard_entries": discard_entries})
+        options = {"keep_entries": keep_entries, "discard_entries": discard_entries}
+        actions = host(context).run("plan", {**shipped(bundle), **options}, heard)
     except PrivilegeError as problem:  # what the chain means is worth knowing without root
         why_not = str(problem)
     except EbpfnfError as problem:
         why_not, refusal = str(problem), problem
     if output is Output.json:
-        text.as_json({**draw.plan_json(bundle), "actions": actions, "host": why_not or "asked"})
+        text.as_json({**draw.plan_json(bundle), "actions": actions, "warnings": warnings, "host": why_not or "asked"})
         if refusal:
             raise typer.Exit(refusal.exit_code)
     elif refusal:
         raise refusal
     else:
         draw.actions(actions, why_not)
+        for words in warnings:
+            text.note(f"warning: {words}")
     if detailed_exitcode and actions:
         raise typer.Exit(PENDING)
 

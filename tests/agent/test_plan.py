@@ -6,7 +6,7 @@ import dataclasses
 
 import pytest
 
-from ebpfnf.agent import manifest
+from ebpfnf.agent import manifest, outputs
 from ebpfnf.agent.netlink import Interface
 from ebpfnf.agent.plan import Options, plan, plan_reconcile, plan_rollback, plan_undeploy
 from ebpfnf.agent.seen import Generation, Observed, PortSeen
@@ -171,3 +171,12 @@ def test_undeploy_detaches_first_and_twice_is_nothing() -> None:
 def test_every_step_before_the_flip_can_be_taken_back() -> None:
     actions = plan(bundle(), Observed("dc", interfaces=FREE))
     assert [a.verb for a in actions if not a.undo] == ["fill", "check"]
+
+
+def test_who_may_send_to_an_interface_that_takes_nothing_is_told() -> None:
+    interfaces = {**FREE, "eth1": dataclasses.replace(FREE["eth1"], takes=False)}
+    for then, told in (("out:lan", 1), ("route", 1), ("out:wan", 0), ("pass", 0)):
+        wanted = dataclasses.replace(bundle(), chains=({"name": "in", "on": "wan", "then": then},))
+        found = outputs.warnings(wanted, interfaces)
+        assert len(found) == told, then
+        assert all("port 'lan': 'eth1' takes no frames" in words for words in found)

@@ -11,6 +11,8 @@ import pytest
 from ebpfnf.agent import netlink
 from ebpfnf.fleet.local import LocalHost
 from ebpfnf.kernel import insn, links, pins, programs
+from ebpfnf.lab import namespaces
+from ebpfnf.lab.offload import set_offload
 from tests.faults.bench import ip
 
 pytestmark = pytest.mark.kernel
@@ -67,3 +69,13 @@ def test_the_kernel_that_runs_the_tests_is_well() -> None:
     findings = LocalHost().run("doctor", {"interfaces": ["lo"]})
     assert not [each for each in findings if each["level"] == "error"]
     assert {"rights", "python3", "bpf_link", "bpffs", "kvm", "boot"} <= {each["what"] for each in findings}
+
+
+def test_an_output_that_loses_frames_is_told_until_its_other_end_takes_them(netns: str) -> None:
+    words = "p0: takes no frames that XDP redirects to it: they would be lost uncounted"
+    ip("-n", netns, "link", "set", "p0", "up")
+    ip("-n", netns, "link", "set", "p1", "up")
+    assert words in found(netns, "p0")
+    with namespaces.entered(netns):
+        set_offload("p1", "gro", True)
+    assert words not in found(netns, "p0")
