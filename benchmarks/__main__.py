@@ -9,11 +9,12 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-from benchmarks import control_plane, data_plane, fleet, plots, tables, wire
+from benchmarks import control_plane, data_plane, fleet, monoliths, plots, tables, wire
 from benchmarks.measure import Figure
 
 BENCHMARKS: dict[str, Callable[[], list[Figure]]] = {
     **data_plane.BENCHMARKS,
+    "chain-vs-monoliths": monoliths.run,
     **wire.BENCHMARKS,
     "tables": tables.run,
     "control-plane": control_plane.run,

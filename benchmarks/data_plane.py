@@ -10,14 +10,12 @@ from collections.abc import Callable, Sequence
 
 from benchmarks import baselines, chains
 from benchmarks.frames import Mix
-from benchmarks.measure import Figure, figure
+from benchmarks.measure import ROUNDS, Figure, figure, ratio
 from benchmarks.memory import Memory
 from ebpfnf import pipeline, spec
 from ebpfnf.analyse import cost, profile
 from ebpfnf.model import Bundle, Deployment, Expectation, Segments
 
-ROUNDS = int(os.environ.get("BENCH_ROUNDS", "9"))
-_CHECKED = 256  # packets of which all arms must make the same
 _LIGHT = """\
 mnf: light
 summary: A few instructions and a field.
@@ -159,19 +157,12 @@ BENCHMARKS: dict[str, Callable[[], list[Figure]]] = {
 
 def _compared(rig: Memory, mix: Mix, arms: list[str], rounds: int = ROUNDS) -> dict[str, list[float]]:
     """Times of arms that make the same of the same packets; AssertionError where they don't."""
-    rig.use(mix)
-    wanted = None
-    for arm in arms:
-        rig.restart()
-        made = [rig.one(arm) for _ in range(_CHECKED)]
-        if wanted is not None and made != wanted:
-            raise AssertionError(f"'{arm}' makes something else of the packets than '{arms[0]}'")
-        wanted = made
+    rig.verify(mix, arms)
     return rig.compare(arms, rounds)
 
 
 def _ratio(name: str, samples: dict[str, list[float]], over: str, under: str, goal: float | None = None) -> Figure:
-    return figure(name, [a / b for a, b in zip(samples[over], samples[under], strict=True)], "x", goal)
+    return ratio(name, samples[over], samples[under], goal)
 
 
 def _scale(what: str, sizes: Sequence[int], make: Callable[[int, str], Deployment]) -> list[Figure]:

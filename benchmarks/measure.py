@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import statistics
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+
+ROUNDS = int(os.environ.get("BENCH_ROUNDS", "9"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +32,11 @@ class Figure:
 def figure(name: str, samples: Sequence[float], unit: str, goal: float | None = None) -> Figure:
     """The samples of one quantity as a figure."""
     return Figure(name, statistics.median(samples), min(samples), max(samples), len(samples), unit, goal)
+
+
+def ratio(name: str, over: Sequence[float], under: Sequence[float], goal: float | None = None) -> Figure:
+    """One quantity by another, round by round."""
+    return figure(name, [a / b for a, b in zip(over, under, strict=True)], "x", goal)
 
 
 def interleaved(arms: Mapping[str, Callable[[], None]], rounds: int) -> dict[str, list[float]]:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 import struct
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from types import TracebackType
@@ -99,6 +99,18 @@ class Memory:
     def restart(self) -> None:
         """The mix begins again with its first packet."""
         self._plan.update(bytes(4), self._mix.plan())
+
+    def verify(self, mix: Mix, arms: Sequence[str], count: int = 256) -> None:
+        """Uses the mix; AssertionError where an arm makes something else of its first `count` packets than the first arm."""
+        self.use(mix)
+        wanted: list[tuple[int, bytes]] = []
+        for arm in arms:
+            self.restart()
+            made = [self.one(arm) for _ in range(count)]
+            wanted = wanted or made
+            if made != wanted:
+                at = next(k for k in range(count) if made[k] != wanted[k])
+                raise AssertionError(f"'{arm}' makes {made[at]} of packet {at}, '{arms[0]}' makes {wanted[at]}")
 
     def time(self, arm: str, runs: int = _RUNS) -> float:
         """Gross ns a packet."""

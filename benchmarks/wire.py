@@ -11,7 +11,7 @@ from contextlib import ExitStack
 
 from benchmarks import chains
 from benchmarks.frames import Mix
-from benchmarks.measure import Figure, figure
+from benchmarks.measure import ROUNDS, Figure, figure
 from benchmarks.memory import PLAN, SINK, compiled, fill, loaded
 from ebpfnf.agent.load import HostFacts, load
 from ebpfnf.kernel import links, maps, programs
@@ -21,7 +21,6 @@ from ebpfnf.lab.lab import Lab
 from ebpfnf.lab.offload import set_offload
 from ebpfnf.lab.topology import LINE
 
-ROUNDS = int(os.environ.get("BENCH_ROUNDS", "9"))
 _MARKS = {"plan": 1, "sink": 2, "arm": 3, "ports": 4}
 _PACKETS, _WARM, _LOST = 150_000, 10_000, 0.001
 _RULES = 32

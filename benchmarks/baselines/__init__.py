@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from pathlib import Path
 
 from ebpfnf.agent.tables import capacity
 from ebpfnf.compile import compile_source
-from ebpfnf.generate.typed import FRAMEWORK
+from ebpfnf.generate.state import Made
+from ebpfnf.generate.typed import FRAMEWORK, environment
+from ebpfnf.kernel.syscall import cpu_slots
 from ebpfnf.model import Bundle, ConstLayout, Program, SlotLayout, Source
 
 _FIRST_ID = 0x7E000000
@@ -18,15 +21,29 @@ def compiled(file: str, names: tuple[str, ...], bundle: Bundle, *defines: str) -
     """The programs of a file here, on the maps of `bundle` (and `chained`, the prog array by which they call each other)."""
     maps = [*(spec.name for spec in bundle.maps), "chained"]
     ids = {_FIRST_ID + k: name for k, name in enumerate(maps)}
-    sizes = {table.kind: capacity(table) for table in bundle.tables if table.kind in ("acl", "consistent_hash")}
+    sizes = {table.kind: capacity(table) for table in bundle.tables if table.kind in ("acl", "consistent_hash", "automaton")}
     constants = {
         **{f"MAP_{re.sub('[^A-Za-z0-9]', '_', name)}": number for number, name in ids.items()},
         "RULES": sizes.get("acl", 1),
         "BACKENDS": sizes.get("consistent_hash", 1),
+        "STATES": sizes.get("automaton", 1),
         "SLOT_SIZE": bundle.slot.size,
         "COUNTS_AT": bundle.slot.counts,
+        "CPUS": cpu_slots(),
         **{name: 1 for name in defines},
     }
     text = "".join(f"#define {name} {value}\n" for name, value in constants.items()) + (HERE / file).read_text()
-    files = {"ebpfnf/types.h": (FRAMEWORK / "types.h").read_text(), "baselines/common.h": (HERE / "common.h").read_text()}
+    files = {f"ebpfnf/{name}": (FRAMEWORK / name).read_text() for name in ("types.h", "direct.h")}
+    files |= {f"baselines/{path.name}": path.read_text() for path in HERE.glob("*.h")}
+    files["baselines/accessors.h"] = _accessors(bundle, {name: number for number, name in ids.items()})
     return compile_source(Source(text, files, {}, names, (), (), (), SlotLayout(0, 0, 0, 0), ConstLayout(0, 0, 0, 0, 0), ids))
+
+
+def _accessors(bundle: Bundle, ids: Mapping[str, int]) -> str:
+    """C of the deployment's own tables, kernel maps or direct ones: `<instance>_<node>_<table>_lookup` and so on. Not of automata."""
+    template = environment().get_template("tables.c.j2").module
+    own = [table for table in bundle.tables if not table.name.startswith("framework.") and table.kind != "automaton"]
+    views = [
+        view for table in own for view in Made(table.name.rpartition(".")[0].replace(".", "_").replace("-", "_"), (table,), ()).views(ids)
+    ]
+    return "".join(str(template.declare(view)) + str(template.accessors(view)) for view in views)

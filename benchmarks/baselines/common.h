@@ -22,6 +22,8 @@ struct seen {
 	u32 payload;	/* offset of the payload */
 	u32 payload_size;
 	u16 have;
+	u16 vlan_id;	/* of the outer tag */
+	be16 type;	/* behind the tags */
 	u8 version;
 	u8 dscp;
 	u8 flags;
@@ -52,12 +54,15 @@ inline_always int see(struct xdp_md *ctx, struct seen *s)
 			break;
 		if (at + sizeof(*tag) > end)
 			return -1;
+		if (!i)
+			s->vlan_id = bpf_ntohs(tag->tci) & 0xfff;
 		type = tag->type;
 		at += sizeof(*tag);
 		s->l3_at += sizeof(*tag);
 		s->have |= HAVE_VLAN;
 	}
 	s->l3 = at;
+	s->type = type;
 	if (type == bpf_htons(0x0800)) {
 		struct ip4 *ip = at;
 
