@@ -134,7 +134,7 @@ def dump(table: Table, live: Map) -> Iterator[tuple[str, Any]]:
 
 def _raw(table: Table, live: Map) -> Iterable[tuple[bytes, bytes]]:
     if sets.is_shared(table):
-        return sets.rows(table, live).items()
+        return sets.rows(table, live)
     return direct.read(table, live).items() if direct.is_direct(table) else live.items()
 
 

@@ -1,4 +1,4 @@
-"""A 64-bit compare-and-swap on a map's memory, which packets change too: Python has none, BPF does."""
+"""What programs can do with memory that they share with us, and Python can't: a 64-bit compare-and-swap, and the time as they read it."""
 
 from __future__ import annotations
 
@@ -22,8 +22,18 @@ def compare_and_swap(fd: int, offset: int, expected: int, wanted: int) -> bool:
         insn.leave(insn.XDP_DROP),
         insn.leave(insn.XDP_PASS),
     )
-    program = programs.load(b"".join(code), "compare_and_swap")
+    return _run("compare_and_swap", *code) == insn.XDP_PASS
+
+
+def jiffies() -> int:
+    """The low 32 bits of the kernel's jiffies64."""
+    return _run("jiffies", insn.call(insn.JIFFIES64), insn.leave())
+
+
+def _run(name: str, *code: bytes) -> int:
+    """What a program returns that is run once."""
+    program = programs.load(b"".join(code), name)
     try:
-        return programs.test_run(program, _FRAME).action == insn.XDP_PASS
+        return programs.test_run(program, _FRAME).action
     finally:
         os.close(program)

@@ -56,6 +56,14 @@ def open_id(map_id: int) -> int:
     return bpf(Command.MAP_GET_FD_BY_ID, bytearray(struct.pack("=III", map_id, 0, 0)))
 
 
+class _Buffers:
+    """What the kernel reads keys from and writes values to; `attr` says where they are."""
+
+    def __init__(self, fd: int, key_size: int, length: int) -> None:
+        self.key, self.value = bytearray(max(1, key_size)), bytearray(length)
+        self.attr = bytearray(struct.pack("=IIQQQ", fd, 0, address(self.key), address(self.value), 0))
+
+
 class Map:
     """A map by its fd, which it owns: `close` closes it. Keys and values are bytes of exactly the map's sizes."""
 
@@ -68,12 +76,14 @@ class Map:
         self.per_cpu = self.kind in _PERCPU
         self._stride = (self.value_size + 7) & ~7 if self.per_cpu else self.value_size
         self._length = self._stride * possible_cpus() if self.per_cpu else self.value_size
-        # one set of buffers a map: a lookup allocates nothing but its result
-        self._key = bytearray(max(1, self.key_size))
-        self._next = bytearray(max(1, self.key_size))
-        self._value = bytearray(self._length)
-        self._attr = bytearray(struct.pack("=IIQQQ", fd, 0, address(self._key), address(self._value), 0))
-        self._walk = bytearray(struct.pack("=IIQQQ", fd, 0, 0, address(self._next), 0))
+        self._made: _Buffers | None = None
+
+    @property
+    def _buffers(self) -> _Buffers:
+        """One set a map, so that a lookup allocates nothing but its result; made when first needed: large tables are mapped instead."""
+        if self._made is None:
+            self._made = _Buffers(self.fd, self.key_size, self._length)
+        return self._made
 
     @classmethod
     def open(cls, path: str) -> Map:
@@ -90,20 +100,21 @@ class Map:
         """The value of `key`, None where there is none. Of a map of maps: the inner map's id; of a prog array: the program's."""
         if self.per_cpu:
             raise ValueError(f"map of kind {self.kind}: lookup_percpu reads it")
-        return bytes(self._value) if self._get(key) else None
+        return bytes(self._buffers.value) if self._get(key) else None
 
     def lookup_percpu(self, key: bytes) -> list[bytes] | None:
         """The value of `key` on each possible CPU, None where there is none."""
         if not self.per_cpu:
             raise ValueError(f"map of kind {self.kind}: lookup reads it")
-        return self._split(bytes(self._value)) if self._get(key) else None
+        return self._split(bytes(self._buffers.value)) if self._get(key) else None
 
     def update(self, key: bytes, value: bytes | list[bytes], flags: int = ANY) -> None:
         """Write `value`; a list has a value for each possible CPU. Maps and programs are given by fd, as u32."""
-        self._key[:] = self._fit(key, self.key_size, "key")
-        self._value[:] = self._join(value)
-        struct.pack_into("=Q", self._attr, 24, flags)
-        bpf(Command.MAP_UPDATE_ELEM, self._attr)
+        buffers = self._buffers
+        buffers.key[:] = self._fit(key, self.key_size, "key")
+        buffers.value[:] = self._join(value)
+        struct.pack_into("=Q", buffers.attr, 24, flags)
+        bpf(Command.MAP_UPDATE_ELEM, buffers.attr)
 
     def update_many(self, items: Iterable[tuple[bytes, bytes | list[bytes]]]) -> None:
         """Write many entries, in few calls where the kernel can; entries before a refused one stay."""
@@ -125,9 +136,9 @@ class Map:
 
     def delete(self, key: bytes) -> bool:
         """Remove `key`; False where it was not there."""
-        self._key[:] = self._fit(key, self.key_size, "key")
+        wanted = bytearray(self._fit(key, self.key_size, "key"))
         try:
-            bpf(Command.MAP_DELETE_ELEM, bytearray(struct.pack("=IIQQQ", self.fd, 0, address(self._key), 0, 0)))
+            bpf(Command.MAP_DELETE_ELEM, bytearray(struct.pack("=IIQQQ", self.fd, 0, address(wanted), 0, 0)))
         except BpfError as error:
             if error.errno == errno.ENOENT:
                 return False
@@ -137,18 +148,19 @@ class Map:
     def keys(self) -> Iterator[bytes]:
         """Each key once. A key that is removed meanwhile sends the kernel back to the first: known keys are not given again."""
         seen: set[bytes] = set()
-        last = bytearray(self.key_size)
+        last, following = bytearray(self.key_size), bytearray(self.key_size)
+        walk = bytearray(struct.pack("=IIQQQ", self.fd, 0, 0, address(following), 0))
         first, repeated = True, 0
         while repeated <= self.max_entries:
-            struct.pack_into("=Q", self._walk, 8, 0 if first else address(last))
+            struct.pack_into("=Q", walk, 8, 0 if first else address(last))
             try:
-                bpf(Command.MAP_GET_NEXT_KEY, self._walk)
+                bpf(Command.MAP_GET_NEXT_KEY, walk)
             except BpfError as error:
                 if error.errno == errno.ENOENT:
                     return
                 raise
             first = False
-            last[:] = self._next[: self.key_size]
+            last[:] = following
             key = bytes(last)
             if key in seen:
                 repeated += 1
@@ -174,6 +186,12 @@ class Map:
         size = ((self.value_size + 7) & ~7) * self.max_entries
         return mmap.mmap(self.fd, -(-size // mmap.PAGESIZE) * mmap.PAGESIZE)
 
+    def memory(self, start: int, end: int) -> memoryview:
+        """Bytes `start` to `end` of that memory; only their pages are mapped, until the last view of them is gone."""
+        first = start // mmap.PAGESIZE * mmap.PAGESIZE
+        length = -(-(end - first) // mmap.PAGESIZE) * mmap.PAGESIZE
+        return memoryview(mmap.mmap(self.fd, length, offset=first))[start - first : end - first]
+
     def close(self) -> None:
         """Close the fd; closing twice is fine."""
         if self.fd >= 0:
@@ -187,10 +205,11 @@ class Map:
         self.close()
 
     def _get(self, key: bytes) -> bool:
-        self._key[:] = self._fit(key, self.key_size, "key")
-        struct.pack_into("=Q", self._attr, 24, 0)
+        buffers = self._buffers
+        buffers.key[:] = self._fit(key, self.key_size, "key")
+        struct.pack_into("=Q", buffers.attr, 24, 0)
         try:
-            bpf(Command.MAP_LOOKUP_ELEM, self._attr)
+            bpf(Command.MAP_LOOKUP_ELEM, buffers.attr)
         except BpfError as error:
             if error.errno == errno.ENOENT:
                 return False
@@ -227,7 +246,7 @@ class Map:
     def _one_by_one(self) -> Iterator[tuple[bytes, bytes]]:
         for key in self.keys():
             if self._get(key):
-                yield key, bytes(self._value)
+                yield key, bytes(self._buffers.value)
 
     def _split(self, value: bytes) -> list[bytes]:
         return [value[at : at + self.value_size] for at in range(0, self._length, self._stride)]

@@ -16,10 +16,10 @@ import pytest
 
 from ebpfnf.agent import sets
 from ebpfnf.agent import tables as agent
-from ebpfnf.kernel import maps, programs
+from ebpfnf.kernel import atomic, maps, programs
 from ebpfnf.kernel.atomic import compare_and_swap
 from ebpfnf.kernel.maps import Map
-from ebpfnf.tables.direct.sets import BUSY, BY_HAND, VALID, states
+from ebpfnf.tables.direct.sets import BUSY, BY_HAND, VALID
 from tests.kernel.table_rig import Record, Rig, table
 
 pytestmark = pytest.mark.kernel
@@ -312,7 +312,7 @@ def test_cpus_that_make_the_same_entries_at_once_make_each_once(when_full: str) 
         live, stats = rig.maps["flows"], rig.stats["flows"]
         for _ in range(10):
             on_every_cpu(rig, ("touch",), 10_000)
-            assert sets.present(given, live) == len(sets.rows(given, live)) == 10_000
+            assert sets.present(given, live) == len(dict(sets.rows(given, live))) == 10_000
             on_every_cpu(rig, ("forget",), 10_000)
             got = agent.statistics(given, live, stats)
             assert (got["present"], got["evicted"], got["full"]) == (0, 0, 0) and got["created"] == got["deleted"]
@@ -339,14 +339,13 @@ def test_the_entry_that_was_found_longest_ago_goes() -> None:
     with Rig([given], FLOWS, ["touch", "forget"]) as rig:
         live = rig.maps["flows"]
         rig.run(program="touch", repeat=1000)
-        before = sets.rows(given, live)
-        memory = sets._memory(given, live)
-        words = memory[64 : 64 + 64 * 9].cast("Q")
+        before = dict(sets.rows(given, live))
+        words = sets._Sets(given, live).states
         for slot, word in enumerate(words):
             words[slot] = word - (slot % 8 << 16) & (1 << 64) - 1 if word >> 16 & 0xFFFF > 8 else word
         oldest = {word for slot, word in enumerate(words) if slot % 8 == 7}
         rig.run(program="touch", argument=5000)
-        gone = set(before) - set(sets.rows(given, live))
+        gone = set(before) - set(dict(sets.rows(given, live)))
         assert len(gone) == 1 and len(oldest - {word for slot, word in enumerate(words) if slot % 8 == 7}) == 1
 
 
@@ -372,11 +371,12 @@ def test_what_an_agent_that_was_killed_had_claimed_is_free_again() -> None:
     with Rig([given], FLOWS, ["touch", "forget"]) as rig:
         live = rig.maps["flows"]
         rig.run(program="touch")
-        (slot,) = (slot for slot, _ in states(given, sets._memory(given, live)))
-        free = (slot + 1) % 64
-        assert sets._swap(given, live, free, 0, 5 << 32 | BUSY | BY_HAND)
+        area = sets._Sets(given, live)
+        (slot,) = (slot for slot, state in enumerate(area.states) if state)
+        assert area.swap((slot + 5000) % len(area.states), 0, 5 << 32 | BUSY | BY_HAND)  # in another piece than what packets made
         agent.set(given, live, "udp 192.0.2.9:1 > 192.0.2.8:2", {"last_seen": 1, "hits": 1})
-        assert all(state & VALID for _, state in states(given, sets._memory(given, live)))
+        assert [state & 7 for state in area.states if state] == [VALID, VALID]
+        assert all(((atomic.jiffies() >> 6) - (state >> 16)) & 0xFFFF < 100 for state in area.states if state)  # by the clock of packets
 
 
 def test_compare_and_swap_swaps_only_what_it_expects() -> None:

@@ -9,9 +9,6 @@ the one at the higher place goes. The seed is drawn by the first packet, so that
 
 from __future__ import annotations
 
-import struct
-from collections.abc import Iterator
-
 from ebpfnf.model import Table
 from ebpfnf.tables.direct.exact import mixed
 from ebpfnf.tables.direct.place import HEADER, LINE, stagger, up
@@ -45,9 +42,3 @@ def homes(table: Table, key: bytes, seed: int) -> tuple[int, int, int]:
     """The two sets of a key, padded to words, and the hash bits in its state."""
     h, count = mixed(key, seed), sets(table.size)
     return (h >> 32) * count >> 32, (h & 0xFFFFFFFF) * count >> 32, h >> 32
-
-
-def states(table: Table, memory: memoryview) -> Iterator[tuple[int, int]]:
-    """Slot and state word of every slot that is not free."""
-    words = struct.unpack_from(f"={WAYS * sets(table.size)}Q", memory, HEADER)
-    return ((slot, word) for slot, word in enumerate(words) if word)
