@@ -96,7 +96,7 @@ def _places(p: Parsed) -> dict[str, tuple[int, int]]:
     if p["have"] & L4:
         places |= {"l4.sport": (l4, 2), "l4.dport": (l4 + 2, 2)}
     if p["have"] & TCP:
-        places |= {"tcp.seq": (l4 + 4, 4), "tcp.ack": (l4 + 8, 4), "tcp.flags": (l4 + 13, 1)}
+        places |= {"tcp.seq": (l4 + 4, 4), "tcp.ack": (l4 + 8, 4), "tcp.flags": (l4 + 13, 1), "tcp.window": (l4 + 14, 2)}
     return places
 
 

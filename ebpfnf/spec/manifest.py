@@ -10,7 +10,7 @@ from typing import Any
 from ebpfnf import names
 from ebpfnf.model import Mnf, ParamSpec
 from ebpfnf.spec import shape, state, values, yaml
-from ebpfnf.spec.fields import fields
+from ebpfnf.spec.fields import BUILT_IN, fields
 from ebpfnf.spec.files import MnfFile
 from ebpfnf.spec.problems import Problems, meant, quote
 from ebpfnf.spec.yaml import Node
@@ -43,9 +43,9 @@ def read(folder: Path, problems: Problems) -> Mnf | None:
     scratch = _members("scratch", node, problems, arrays=True)
     _check_fields(file.mnf, metadata, node, problems, guest=file.runs_in != "xdp")
     _check_verdicts(file, node, problems)
-    params = read_params(node, problems, state.rule_keys_by_param(file), reserved="mnf")
+    params = read_params(node, problems, state.rule_keys_by_param(file), reserved="mnf vnf when", guest=file.runs_in != "xdp")
     if file.runs_in != "xdp":
-        params = (*(p for p in params if p.name not in {q.name for q in VM_PARAMS}), *VM_PARAMS)
+        params = _with_what_it_brings(params, folder, node, problems)
     tables = state.read(file, node, {param.name: param.type for param in params}, problems)
     if problems.count() > before:
         return None
@@ -69,23 +69,49 @@ def read(folder: Path, problems: Problems) -> Mnf | None:
     )
 
 
-def read_params(node: Node, problems: Problems, keys: dict[str, frozenset[str]], reserved: str) -> tuple[ParamSpec, ...]:
-    """`params:` of a manifest or template. `keys`: what the rules of a parameter may match; `reserved`: a name that is taken."""
+def read_params(
+    node: Node, problems: Problems, keys: dict[str, frozenset[str]], reserved: str, *, guest: bool = True
+) -> tuple[ParamSpec, ...]:
+    """`params:` of a manifest or template. `keys`: what the rules of a parameter may match; `reserved`: names that are taken.
+
+    `guest`: text may be among them.
+    """
     params = []
     section = node.get("params")
     for name, entry in section.items() if section else ():
-        if name == reserved:
+        if name in reserved.split():
             problems.add(f"a parameter can't be called '{name}'", node.key_at("params", name), "the key has a meaning of its own")
         try:
             kind = values.spelling(entry.value["type"].plain())
         except ValueError as error:
             problems.add(f"type {quote(entry.value['type'].plain())}", entry.at("type"), str(error))
             continue
+        if kind == "list[text]" and not guest:
+            problems.add(f"type {quote(kind)} of an mNF in XDP", entry.at("type"), "an mNF in a VM can read text")
         given = entry.value.get("default")
+        if given is not None and kind == "list[line]":
+            given = borrowed(name, given, problems)
         default = values.read("default", kind, given, problems, keys.get(name)) if given else None
         doc = entry.value["doc"].plain() if "doc" in entry.value else ""
         params.append(ParamSpec(name, kind, default, given is None, doc, node.key_at("params", name)))
     return tuple(params)
+
+
+def borrowed(name: str, given: Node, problems: Problems) -> Node:
+    """The default itself, or where it is the name of an mNF in XDP, that one's default of the same parameter."""
+    if not isinstance(given.value, str) or not names.is_snake(given.value):
+        return given
+    tree = yaml.load(BUILT_IN / "progs" / given.value / "mnf.yaml", problems)
+    found = tree.get("params", name, "default") if tree else None
+    return found or given
+
+
+def _with_what_it_brings(own: tuple[ParamSpec, ...], folder: Path, node: Node, problems: Problems) -> tuple[ParamSpec, ...]:
+    """The parameters of a stage in VMs: the mNF's, those of the mNF whose streams it reads, and what is said of the VMs."""
+    after = found.plain() if (found := node.get("image", "after")) else ""
+    brought = read(folder.parent / str(after), problems) if names.is_snake(after) else None
+    params = {param.name: param for param in (*(brought.params if brought else ()), *own, *VM_PARAMS)}
+    return tuple(params[name] for name in dict.fromkeys([*(p.name for p in own), *params]))
 
 
 def _check_body(folder: Path, node: Node, problems: Problems) -> None:

@@ -1,4 +1,4 @@
-"""Typed parameters: scalars of tables/types.py, `list[T]` of them, and lists of the records `rule`, `l2_rule`, `backend`.
+"""Typed parameters: scalars of tables/types.py, `list[T]` of them and of `line`, `text` and the records `rule`, `l2_rule`, `backend`.
 
 Canonical forms (plain data, so that they travel in a bundle):
     rule, l2_rule   {"action": "allow" | "deny", "match": {key: [values]}, "class": int}
@@ -15,6 +15,7 @@ from ebpfnf.spec.fields import l2_rule_keys, rule_keys
 from ebpfnf.spec.problems import Problems, meant, quote
 from ebpfnf.spec.yaml import Node
 from ebpfnf.tables.automaton.grammar import Line
+from ebpfnf.tables.placed import Placed, Text
 from ebpfnf.tables.types import SCALARS, Type, type_of
 
 RECORD_FIELDS = {
@@ -22,6 +23,7 @@ RECORD_FIELDS = {
     "l2_rule": {"action": "enum[allow,deny]", "class": "u16"},
     "backend": {"v4": "ip", "v6": "ip", "port": "port"},
 }
+LISTED: dict[str, Type] = {"line": Line(), "text": Text()}  # in lists only: no program sees them
 NO_ADDRESS = "::"
 
 
@@ -29,7 +31,7 @@ def spelling(text: Any) -> str:
     """A parameter type in its normal spelling; ValueError says what was wanted."""
     inner = re.fullmatch(r"list\[(.*)\]", text) if isinstance(text, str) else None
     try:
-        if inner and (inner[1] in RECORD_FIELDS or inner[1] == "line"):
+        if inner and (inner[1] in RECORD_FIELDS or inner[1] in LISTED):
             return str(text)
         kind = type_of(inner[1] if inner else text)
     except (ValueError, TypeError):
@@ -38,7 +40,7 @@ def spelling(text: Any) -> str:
         if isinstance(text, str) and (inner or not kind.spelling.startswith("bytes[")):  # cfg holds scalars
             return f"list[{kind.spelling}]" if inner else kind.spelling
     word = inner[1] if inner else str(text)
-    raise ValueError(meant(word, [*SCALARS, *RECORD_FIELDS, "line"], "types, alone or in list[...]"))
+    raise ValueError(meant(word, [*SCALARS, *RECORD_FIELDS, *LISTED], "types, alone or in list[...]"))
 
 
 def item_of(kind: str) -> str:
@@ -52,6 +54,7 @@ def read(name: str, kind: str, node: Node, problems: Problems, keys: frozenset[s
     `keys`: the match keys of the tables that its rules fill.
     """
     item = item_of(kind)
+    result: list[Any]
     if not item:
         return _scalar(name, kind, node, problems)
     if not node.is_list:
@@ -62,8 +65,9 @@ def read(name: str, kind: str, node: Node, problems: Problems, keys: frozenset[s
         result = [_rule(one, known if keys is None else known & keys, problems) for one in node.value]
     elif item == "backend":
         result = [_backend(one, problems) for one in node.value]
-    elif item == "line":
-        result = [_parsed(name, Line(), one, problems) for one in node.value]
+    elif item in LISTED:
+        lines = [_parsed(name, LISTED[item], one, problems) for one in node.value]
+        result = [Placed(line, one.where) if item == "text" and line else line for line, one in zip(lines, node.value, strict=True)]
     else:
         result = [_scalar(name, item, one, problems) for one in node.value]
         _distinct(name, result, node, problems)

@@ -11,20 +11,19 @@ from typing import Any, Literal
 
 from ebpfnf.errors import SpecError
 from ebpfnf.model import ParamSpec
-from ebpfnf.names import is_snake
 from ebpfnf.spec import shape, yaml
 from ebpfnf.spec.files import Line, ParamShape, Snake
+from ebpfnf.spec.manifest import borrowed
 from ebpfnf.spec.problems import Problems, quote
 from ebpfnf.tables.automaton import blob
 from ebpfnf.tables.automaton.lexer import WIDTH
+from ebpfnf.tables.placed import Text
 from ebpfnf.tables.types import SCALARS, Duration, Enumeration, Integer, type_of
 
-TEXT = "list[text]"  # lines, at most TEXT_MOST bytes each
+TEXT = "list[text]"
 PREFIXES = "list[prefix]"
 LINES = "list[line]"  # of an automaton, which travels compiled; as default an mNF of XDP, whose own default it is
 LISTS = (TEXT, PREFIXES, LINES)
-TEXT_MOST = 4096
-PROGS = Path(__file__).resolve().parent.parent / "progs"
 
 
 class ImageShape(shape.Shape):
@@ -79,8 +78,9 @@ def read(folder: Path) -> Unikernel:
     for name, entry in file.params.items():
         try:
             kind = spelling(entry.type)
-            given = entry.default is not None
-            default = canonical(kind, _lines_of(entry.default, name) if kind == LINES else entry.default) if given else None
+            found = node.get("params", name, "default")
+            given = found is not None
+            default = canonical(kind, (borrowed(name, found, problems) if kind == LINES else found).plain()) if found else None
         except ValueError as error:
             problems.add(f"parameter {quote(name)}", node.at("params", name), f"wanted {error}")
             continue
@@ -117,23 +117,7 @@ def canonical(kind: str, value: Any) -> Any:
         raise ValueError("a list")
     if kind == PREFIXES:
         return [SCALARS["prefix"].parse(item) for item in value]
-    for item in value:
-        if not isinstance(item, str) or not item or not item.isprintable() or len(item.encode()) > TEXT_MOST:
-            raise ValueError(f"lines of text, at most {TEXT_MOST} bytes each")
-    return list(value)
-
-
-def _lines_of(default: Any, name: str) -> Any:
-    """The lines that an mNF of XDP has as its default."""
-    if not isinstance(default, str) or not is_snake(default):
-        return default
-    problems = Problems()
-    tree = yaml.load(PROGS / default / "mnf.yaml", problems)
-    problems.raise_any()
-    node = tree.get("params", name, "default") if tree else None
-    if node is None:
-        raise ValueError(f"an mNF of XDP with a parameter '{name}' that has a default")
-    return node.plain()
+    return [Text().parse(item) for item in value]
 
 
 def config(mnfs: tuple[Unikernel, ...], given: Mapping[str, Mapping[str, Any]]) -> bytes:

@@ -209,6 +209,7 @@ inline_always u32 tcp_word_at(const struct pkt *pkt, u64 offset)
 
 #define get_tcp_seq(pkt) tcp_word_at(pkt, 4)
 #define get_tcp_ack(pkt) tcp_word_at(pkt, 8)
+#define get_tcp_window(pkt) ((u16)tcp_word_at(pkt, 12))
 
 inline_always void set_port_at(struct pkt *pkt, u64 offset, be16 *seen, be16 port)
 {
