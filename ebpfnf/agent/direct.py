@@ -1,14 +1,15 @@
 """Direct tables, read and written through memory that the programs share.
 
-A change builds a whole table in the half that packets do not look at, and one 64-bit store turns them to it. Before a half is
-written, every packet that may still look at it is through: also where the writer before was killed.
+A change builds what is new where no packet looks, and one 64-bit store turns packets to it. It returns then: the grace period, after
+which no packet can be looking at what they were turned from, ends later and is noted in the header. Whoever changes the table next
+waits for it only where that is not noted: because it is too early, or because the writer before was killed.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from typing import Any
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, TypeVar
 
 from ebpfnf.errors import TableError
 from ebpfnf.kernel import probe
@@ -16,8 +17,11 @@ from ebpfnf.kernel.maps import Map
 from ebpfnf.model import Table
 from ebpfnf.tables import acl, maglev
 from ebpfnf.tables.direct import exact, prefix, rules, shape
-from ebpfnf.tables.direct.place import FILLED, HEADER, SECOND, SECOND_SMALL, stagger
+from ebpfnf.tables.direct.place import FILLED, HEADER, MADE, SECOND, SECOND_SMALL, SETTLED, TURN, stagger
 from ebpfnf.tables.layout import key_type, value_type
+
+T = TypeVar("T")
+_TRIES = 100
 
 
 def is_direct(table: Table) -> bool:
@@ -27,48 +31,31 @@ def is_direct(table: Table) -> bool:
 
 def read(table: Table, live: Map) -> dict[Any, Any]:
     """All rows: of a prefix or exact table encoded keys and values, of the others by number. TableError where it was never filled."""
-    with _area(table, live) as area:
-        state = area.filled()
-        half, value = area.half(state), value_type(table)
-        match table.kind:
-            case "prefix":
-                return dict(prefix.read(table, value.size, half))
-            case "exact":
-                return dict(exact.read(table, key_type(table).size, value.size, half))
-            case "consistent_hash":
-                return dict(maglev.decode_blob(table.size, value, bytes(half[: maglev.blob_size(table.size, value)])))
-        small, alive = area.rules(state)
-        found = {row.number: row for row in small}
-        for number, (first, count) in rules.index(half).items() if table.slots else ():
-            if _bit(alive, first):
-                found[number] = area.row(half, number, first, count)
-        return found
+    return Area(table, live).steady(_rows)
 
 
 def read_rule(table: Table, live: Map, number: int) -> acl.Row | None:
     """One rule of an acl."""
-    with _area(table, live) as area:
-        state = area.filled()
-        small, alive = area.rules(state)
+
+    def find(area: Area, state: int, part: bytes) -> acl.Row | None:
+        small, alive = area.rules(part)
         found = next((row for row in small if row.number == number), None)
-        if found is None and table.slots and number in (places := rules.index(area.half(state))):
-            first, count = places[number]
-            found = area.row(area.half(state), number, first, count) if _bit(alive, first) else None
+        if found is None and table.slots:
+            half = area.half(state)
+            first, count = rules.find(half, number)
+            found = area.row(half, number, first, count) if count and _bit(alive, first) else None
         return found
+
+    return Area(table, live).steady(find)
 
 
 def write(table: Table, live: Map, rows: Mapping[Any, Any]) -> None:
     """Make these rows the table."""
-    with _area(table, live) as area:
-        state = area.state()
-        after = (state ^ SECOND) & ~SECOND_SMALL | (state ^ SECOND_SMALL) & SECOND_SMALL | FILLED
-        ordered = [row for _, row in sorted(rows.items())] if table.kind == "acl" else []
-        large = ordered if table.slots else []
-        data = _half(table, rows, large)
-        if len(data) > table.room:
-            raise TableError(f"table '{table.name}' is full: it needs {len(data)} bytes, it has {table.room}", cure="deploy again")
-        small = area.small_part([] if large else ordered, (1 << sum(len(row.records) for row in large)) - 1) if table.kind == "acl" else b""
-        area.turn(state, after, data, small)
+    area = Area(table, live)
+    ordered = [row for _, row in sorted(rows.items())] if table.kind == "acl" else []
+    large = ordered if table.slots else []
+    small = area.small_part([] if large else ordered, (1 << sum(len(row.records) for row in large)) - 1) if table.kind == "acl" else b""
+    area.turn(area.state(), half(table, rows, large), small)
 
 
 def change_rule(table: Table, live: Map, number: int, row: acl.Row | None) -> bool:
@@ -76,20 +63,20 @@ def change_rule(table: Table, live: Map, number: int, row: acl.Row | None) -> bo
 
     The large part stays as it is: its rule dies, the new one stands in the small part. Where that is full, all is made anew.
     """
-    with _area(table, live) as area:
-        state = area.filled()
-        small, alive = area.rules(state)
-        rest = [one for one in small if one.number != number]
-        first, count = rules.index(area.half(state)).get(number, (0, 0)) if table.slots else (0, 0)
-        there = len(rest) < len(small) or _bit(alive, first) if count else len(rest) < len(small)
-        if row is not None:
-            rest = sorted([*rest, row], key=lambda one: one.number)
-        if row is None and not there:
-            return False
-        if not table.slots or sum(len(one.records) for one in rest) <= shape.small_records(table):
-            area.turn(state, state ^ SECOND_SMALL, b"", area.small_part(rest, alive & ~((1 << count) - 1 << first)))
-            return there
-    rows = {one: content for one, content in read(table, live).items() if one != number}
+    area = Area(table, live)
+    state = area.filled()
+    small, alive = area.rules(area.small(state))
+    rest = [one for one in small if one.number != number]
+    first, count = rules.find(area.half(state), number) if table.slots else (0, 0)
+    there = len(rest) < len(small) or (bool(count) and _bit(alive, first))
+    if row is not None:
+        rest = sorted([*rest, row], key=lambda one: one.number)
+    if row is None and not there:
+        return False
+    if not table.slots or sum(len(one.records) for one in rest) <= shape.small_records(table):
+        area.turn(state, None, area.small_part(rest, alive & ~((1 << count) - 1 << first)))
+        return there
+    rows = {one: content for one, content in _rows(area, state, area.small(state)).items() if one != number}
     write(table, live, rows if row is None else {**rows, number: row})
     return there
 
@@ -104,90 +91,138 @@ def counts(table: Table, live: Map) -> list[bytes]:
 def zero(table: Table, live: Map, index: int) -> None:
     """Let a counter start again, on every CPU; each word is stored whole."""
     value, step = value_type(table), shape.slot(table, value_type(table))
-    with _mapped(live) as memory:
-        words = memory.cast("Q")
-        for start in range(stagger(table) + index * value.size, live.value_size, step):
-            for word in range(start // 8, start // 8 + value.size // 8):
-                words[word] = 0
-        words.release()
+    words = live.memory(0, live.value_size).cast("Q")
+    for start in range(stagger(table) + index * value.size, live.value_size, step):
+        for word in range(start // 8, start // 8 + value.size // 8):
+            words[word] = 0
 
 
-def _half(table: Table, rows: Mapping[Any, Any], large: Sequence[acl.Row]) -> bytes:
+def half(table: Table, rows: Mapping[Any, Any], large: Sequence[acl.Row]) -> bytes:
+    """The bytes of a half; of an acl those of its large part. TableError where the table is full."""
     value = value_type(table)
     match table.kind:
         case "prefix":
-            return prefix.build(table, value.size, rows)
+            data = prefix.build(table, value.size, rows)
         case "exact":
-            return exact.build(table, key_type(table).size, value.size, rows)
+            data = exact.build(table, key_type(table).size, value.size, rows)
         case "consistent_hash":
-            return maglev.encode_blob(table.size, value, rows)
-    return rules.build(shape.acl_layout(table), table.slots, large) if table.slots else b""
+            data = maglev.encode_blob(table.size, value, rows)
+        case _:
+            data = rules.build(shape.acl_layout(table), table.slots, large) if table.slots else b""
+    if len(data) > table.room:
+        raise TableError(f"table '{table.name}' is full: it needs {len(data)} bytes, it has {table.room}", cure="deploy again")
+    return data
+
+
+def _rows(area: Area, state: int, part: bytes) -> dict[Any, Any]:
+    table, value = area.table, value_type(area.table)
+    match table.kind:
+        case "prefix":
+            return dict(prefix.read(table, value.size, area.half(state)))
+        case "exact":
+            return dict(exact.read(table, key_type(table).size, value.size, area.half(state)))
+        case "consistent_hash":
+            return dict(maglev.decode_blob(table.size, value, bytes(area.half(state)[: maglev.blob_size(table.size, value)])))
+    small, alive = area.rules(part)
+    return {**area.large(state, alive), **{row.number: row for row in small}}
 
 
 def _bit(bits: int, place: int) -> bool:
     return bool(bits >> place & 1)
 
 
-class _Area:
-    """A direct table's memory."""
+class Area:
+    """A direct table's memory; of it that is mapped which is looked at."""
 
-    def __init__(self, table: Table, memory: memoryview) -> None:
-        self._table, self._value = table, value_type(table)
-        self._memory = memory[stagger(table) :]
+    def __init__(self, table: Table, live: Map) -> None:
+        self.table, self._live, self._value, self._at = table, live, value_type(table), stagger(table)
         self._small = shape.small_size(table, self._value)
+        self._memory = live.memory(self._at, self._at + shape.halves_at(table, self._value))
+        self._words = self._memory[:HEADER].cast("Q")
 
     def state(self) -> int:
-        """The word that says which half and which small part are live."""
-        return int(self._memory[:8].cast("Q")[0])
+        """The word that says which half and which small part are live, and how often that changed."""
+        return int(self._words[0])
+
+    def settled(self) -> int:
+        """The last state after which every packet is known to see the live parts only."""
+        return int(self._words[SETTLED])
+
+    def made(self) -> int:
+        """How often a half was written."""
+        return int(self._words[MADE])
 
     def filled(self) -> int:
-        """The same of a table that has been filled."""
+        """The state of a table that has been filled."""
         state = self.state()
         if not state & FILLED:
-            raise TableError(f"table '{self._table.name}' was never filled", cure="deploy again")
+            raise TableError(f"table '{self.table.name}' was never filled", cure="deploy again")
         return state
 
-    def half(self, state: int) -> memoryview:
-        """The live half."""
-        start = shape.halves_at(self._table, self._value) + (self._table.room if state & SECOND else 0)
-        return self._memory[start : start + self._table.room]
+    def steady(self, look: Callable[[Area, int, bytes], T]) -> T:
+        """What `look` makes of the live half of a state and of its small part: again where a writer wrote a half meanwhile."""
+        for _ in range(_TRIES):
+            made, state = self.made(), self.filled()
+            small = self.small(state)
+            if self.state() == state:
+                found = look(self, state, small)
+                if self.made() == made:
+                    return found
+        raise TableError(f"table '{self.table.name}' is changed all the time", cure="try again")
 
-    def small(self, state: int) -> memoryview:
+    def half(self, state: int, size: int = 0) -> memoryview:
+        """The live half, or its first bytes."""
+        start = self._at + shape.halves_at(self.table, self._value) + (self.table.room if state & SECOND else 0)
+        return self._live.memory(start, start + (size or self.table.room))
+
+    def small(self, state: int) -> bytes:
         """The live small part."""
-        start = HEADER + (self._small if state & SECOND_SMALL else 0)
-        return self._memory[start : start + self._small]
+        return bytes(self._small_memory(state))
 
-    def rules(self, state: int) -> tuple[list[acl.Row], int]:
-        """The rules in the small part, and a bit for each record of the large one that counts."""
-        layout, holds, data = shape.acl_layout(self._table), shape.small_records(self._table), bytes(self.small(state))
-        alive_at = shape.alive_at(self._table, self._value)
-        return acl.split(layout, self._value, holds, data), int.from_bytes(data[alive_at : alive_at + self._table.slots // 8], "little")
+    def rules(self, part: bytes) -> tuple[list[acl.Row], int]:
+        """The rules in a small part, and a bit for each record of the large one that counts."""
+        alive_at = shape.alive_at(self.table, self._value)
+        alive = int.from_bytes(part[alive_at : alive_at + self.table.slots // 8], "little")
+        return acl.split(shape.acl_layout(self.table), self._value, shape.small_records(self.table), part), alive
+
+    def large(self, state: int, alive: int) -> dict[int, acl.Row]:
+        """The rules of the large part that count."""
+        if not self.table.slots:
+            return {}
+        half = self.half(state)
+        return {number: self.row(half, number, *place) for number, place in rules.index(half).items() if _bit(alive, place[0])}
 
     def row(self, half: memoryview, number: int, first: int, count: int) -> acl.Row:
         """A rule of the large part."""
-        return rules.row(shape.acl_layout(self._table), self._value.size, self._table.slots, half, number, first, count)
+        return rules.row(shape.acl_layout(self.table), self._value.size, self.table.slots, half, number, first, count)
 
     def small_part(self, rows: Sequence[acl.Row], alive: int) -> bytes:
         """A small part of these rules."""
-        blob = acl.join(shape.acl_layout(self._table), self._value, shape.small_records(self._table), rows)
-        return blob.ljust(shape.alive_at(self._table, self._value), b"\0") + alive.to_bytes(self._table.slots // 8, "little")
+        blob = acl.join(shape.acl_layout(self.table), self._value, shape.small_records(self.table), rows)
+        return blob.ljust(shape.alive_at(self.table, self._value), b"\0") + alive.to_bytes(self.table.slots // 8, "little")
 
-    def turn(self, before: int, after: int, half: bytes, small: bytes) -> None:
-        """Write what packets do not look at, then turn them to it."""
-        if before & FILLED:
+    def turn(self, before: int, half: bytes | None, small: bytes) -> None:
+        """Write what packets do not look at, then turn them to it. Without a new half the one that is live stays."""
+        after = (before ^ (SECOND_SMALL if half is None else SECOND | SECOND_SMALL) | FILLED) + TURN
+        if before & FILLED and self.settled() != before:
             probe.grace()
-        self.half(after)[: len(half)] = half
-        self.small(after)[: len(small)] = small
-        self._memory[:8].cast("Q")[0] = after  # one store; x86 shows it after those before
+        if half is not None:
+            self._words[MADE] += 1
+            if half:
+                self.half(after, len(half))[:] = half
+        self._small_memory(after)[: len(small)] = small
+        self._words[0] = after  # one store; x86 shows it after those before
+        if before & FILLED:
+            threading.Thread(target=_settle, args=(self._words, after)).start()
+        else:  # what looks into a table runs after it was filled
+            self._words[SETTLED] = after
+
+    def _small_memory(self, state: int) -> memoryview:
+        start = HEADER + (self._small if state & SECOND_SMALL else 0)
+        return self._memory[start : start + self._small]
 
 
-@contextmanager
-def _area(table: Table, live: Map) -> Iterator[_Area]:
-    with _mapped(live) as memory:
-        yield _Area(table, memory)
-
-
-@contextmanager
-def _mapped(live: Map) -> Iterator[memoryview]:
-    """The map's memory. It is unmapped when the last view of it is gone."""
-    yield memoryview(live.mmap())
+def _settle(words: memoryview, state: int) -> None:
+    """Note that no packet sees any more what was live before `state`. Once the table has changed again the note says nothing."""
+    probe.grace()
+    words[SETTLED] = state

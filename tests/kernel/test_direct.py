@@ -7,6 +7,7 @@ import os
 import random
 import struct
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import cache
@@ -14,12 +15,13 @@ from typing import Any
 
 import pytest
 
-from ebpfnf.agent import sets
+from ebpfnf.agent import direct, sets
 from ebpfnf.agent import tables as agent
 from ebpfnf.kernel import atomic, maps, programs
 from ebpfnf.kernel.atomic import compare_and_swap
 from ebpfnf.kernel.maps import Map
 from ebpfnf.tables.direct.sets import BUSY, BY_HAND, VALID
+from ebpfnf.tables.layout import encode_key
 from tests.kernel.table_rig import Record, Rig, table
 
 pytestmark = pytest.mark.kernel
@@ -257,6 +259,32 @@ def test_packets_see_an_entry_as_it_was_or_as_it_is() -> None:
                 for turn in range(2, 12):
                     agent.set(given, rig.maps[name], key, {"a": turn, "b": turn})
             assert all(a == b and a for a, b in seen) and len(seen) > 3, seen
+
+
+def test_a_packet_that_takes_long_sees_one_half_however_fast_changes_follow_each_other() -> None:
+    """A change returns before the grace period has ended; the next one must not write what a packet may still be looking at."""
+    slow = """PROGRAM(slow) {
+	volatile u64 *v = (void *)s_nets_lookup(&pkt->flow.saddr);
+	u64 first = v ? *v : 0, other = 0;
+
+	for (u32 turn = 0; v && turn < 40000; turn++)
+		other |= *v ^ first;
+	in->out[0] = first;
+	in->out[1] = other;
+}"""
+    net = "192.0.0.0/8"
+    nets = table("nets", "prefix", value="u64", entries=((net, 1),), mode="direct")
+    with Rig([nets], slow, ["slow"]) as rig:
+        key, area = encode_key(nets, net), direct.Area(nets, rig.maps["nets"])
+        halves = [direct.half(nets, {key: struct.pack("=Q", n)}, ()) for n in range(2, 32)]
+        with traffic(lambda: rig.run()[:2]) as seen:
+            for half in halves:
+                area.turn(area.state(), half, b"")
+        assert len(seen) > 3 and {other for _, other in seen} == {0}, seen
+        assert agent.diff(nets, rig.maps["nets"], [(net, 31)]) == ""
+        until = time.monotonic() + 10
+        while area.settled() != area.state():  # the note that spares the next change the wait
+            assert time.monotonic() < until
 
 
 def test_packets_see_a_rule_as_it_was_or_as_it_is_among_thousands() -> None:

@@ -7,8 +7,10 @@ import zlib
 from ebpfnf.model import Table
 
 MMAPABLE = 1 << 10  # BPF_F_MMAPABLE: the agent writes words that programs see at once, each whole
-HEADER = 64  # u64 state
+HEADER = 64  # u64 state, nothing (direct_zero in direct.h), settled, made
 FILLED, SECOND, SECOND_SMALL = 1, 2, 4  # bits of the state: filled once; which half is live; acl: which small part is live
+TURN = 1 << 8  # what the state grows by with each change
+SETTLED, MADE = 2, 3  # words of the header: the last state after which every packet sees the live parts only; how often a half was written
 LARGEST = 256 << 20  # bytes of a table, both halves; the verifier takes no offset from 512 MiB on
 LINE = 64
 

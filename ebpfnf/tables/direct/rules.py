@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import struct
 from array import array
+from bisect import bisect_left
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import accumulate, pairwise
@@ -114,6 +115,14 @@ def index(half: memoryview) -> dict[int, tuple[int, int]]:
     rows, _, at, _ = struct.unpack_from("=IIII", half)
     numbers = struct.unpack_from(f"={3 * rows}I", half, at)
     return {numbers[k]: (numbers[k + 1], numbers[k + 2]) for k in range(0, 3 * rows, 3)}
+
+
+def find(half: memoryview, number: int) -> tuple[int, int]:
+    """First record of a rule, and how many; (0, 0) where there is none of that number."""
+    count, _, at, _ = struct.unpack_from("=IIII", half)
+    words = half[at : at + 12 * count].cast("I")
+    place = bisect_left(range(count), number, key=lambda k: words[3 * k])
+    return (words[3 * place + 1], words[3 * place + 2]) if place < count and words[3 * place] == number else (0, 0)
 
 
 def row(layout: acl.Layout, value_size: int, slots: int, half: memoryview, number: int, first: int, count: int) -> acl.Row:
