@@ -1,4 +1,4 @@
-"""`python -m ebpfnf.agent [--netns NAME] COMMAND [FILE]`: one command, then it ends.
+"""`python -m ebpfnf.agent [--netns NAME] COMMAND [FILE]`: one command, then it ends; with `serve` those of a connection.
 
 In (FILE, else stdin): a JSON object, or a bundle's bytes. Out: JSON lines, {"step": ...} as things happen, then {"result": ...} or
 {"error": ...}; the exit status is that of the error.
@@ -8,33 +8,55 @@ from __future__ import annotations
 
 import argparse
 import base64
+import contextlib
 import json
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 from ebpfnf.agent import commands, netlink
 from ebpfnf.agent.apply import refused
+from ebpfnf.agent.serve import serve
 from ebpfnf.bundle import MAGIC
 from ebpfnf.errors import AgentError, EbpfnfError, VerifierError
 
 
 def main(arguments: list[str] | None = None) -> int:
     """Do the command; its exit status."""
+    known = (*commands.COMMANDS, "serve")
     parser = argparse.ArgumentParser(prog="ebpfnf.agent", description="The part of ebpfnf that runs on a host.")
     parser.add_argument("--netns", default="", help="network namespace to work in")
-    parser.add_argument("command", choices=commands.COMMANDS, metavar="COMMAND", help=", ".join(commands.COMMANDS))
+    parser.add_argument("command", choices=known, metavar="COMMAND", help=", ".join(known))
     parser.add_argument("file", nargs="?", default="-", metavar="FILE", help="a JSON object or a bundle; default: stdin")
     given = parser.parse_args(arguments)
+
+    def work() -> None:
+        if given.netns:
+            netlink.enter(given.netns)
+        if given.command == "serve":
+            serve(_do, _line)
+        else:
+            _run(given.command, _payload(given.file))
+
+    return _told(given.command, work)
+
+
+def _do(command: str, payload: Mapping[str, Any]) -> int:
+    return _told(command, lambda: _run(command, payload))
+
+
+def _run(command: str, payload: Mapping[str, Any]) -> None:
+    _line({"result": commands.run(command, payload, lambda step, details: _line({"step": step, **details}))})
+
+
+def _told(command: str, work: Callable[[], None]) -> int:
+    """The exit status of `work`, its error said."""
     try:
         try:
-            payload = _payload(given.file)
-            if given.netns:
-                netlink.enter(given.netns)
-            _line({"result": commands.run(given.command, payload, lambda step, details: _line({"step": step, **details}))})
+            work()
         except OSError as error:
-            raise refused(error, "", given.command) from error
+            raise refused(error, "", command) from error
     except EbpfnfError as error:
         _line(describe(error))
         return error.exit_code
@@ -68,7 +90,8 @@ def _payload(file: str) -> Mapping[str, Any]:
 
 
 def _line(value: Mapping[str, Any]) -> None:
-    print(json.dumps(value, separators=(",", ":")), flush=True)
+    with contextlib.suppress(BrokenPipeError):  # whoever asked is gone: what was begun is brought to its end all the same
+        print(json.dumps(value, separators=(",", ":")), flush=True)
 
 
 if __name__ == "__main__":

@@ -28,22 +28,26 @@ class Host(Protocol):
 class Answer:
     """Reads the agent's lines as they come; at the end there is a result or an error."""
 
-    def __init__(self, on_event: OnEvent) -> None:
+    def __init__(self, on_event: OnEvent = ignore) -> None:
         self._on_event = on_event
         self._last: Mapping[str, Any] = {}
+        self.status: int | None = None  # with which the command ended, negative for a signal; None: an agent that serves did not say
 
-    def line(self, text: str) -> None:
-        """One line of the agent's output; what is not its own is not believed."""
+    def line(self, text: str) -> bool:
+        """One line of the agent's output, and whether the command ended with it; what is not its own is not believed."""
         try:
             value = json.loads(text)
         except ValueError:
-            return
+            return False
         if not isinstance(value, dict):
-            return
+            return False
         if "step" in value:
             self._on_event(value)
         elif "result" in value or "error" in value:
             self._last = value
+        elif "ended" in value:
+            self.status = int(value["ended"])
+        return self.status is not None
 
     def result(self, otherwise: EbpfnfError) -> Any:
         """The result; the agent's error is raised, or `otherwise` where it gave neither."""

@@ -7,6 +7,8 @@ The host's own python compiles it once, since it would else do so at each of the
 
 from __future__ import annotations
 
+import contextlib
+import fcntl
 import hashlib
 import importlib.util
 import io
@@ -15,13 +17,14 @@ import os
 import sys
 import zipfile
 
+_KEPT = 3  # managers of several versions may take turns
 _UNCHECKED = b"\1\0\0\0" + bytes(8)  # a .pyc that is not compared with its source (PEP 552): both are in one file
 
 
 def compiled(data: bytes) -> bytes:
     """The zip with a .pyc beside each .py; another version of python takes the latter."""
     made = io.BytesIO()
-    with zipfile.ZipFile(io.BytesIO(data)) as old, zipfile.ZipFile(made, "w", zipfile.ZIP_DEFLATED) as new:
+    with zipfile.ZipFile(io.BytesIO(data)) as old, zipfile.ZipFile(made, "w") as new:  # not packed: quicker to start
         for name in old.namelist():
             source = old.read(name)
             code = marshal.dumps(compile(source, name, "exec", dont_inherit=True))
@@ -51,6 +54,17 @@ def install(data: bytes, folder: str, digest: str) -> None:
     handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
     os.fsync(handle)
     os.close(handle)
+    clean(folder)
+
+
+def clean(folder: str) -> None:
+    """Only the last few agents stay, and those that run: each holds a lock on its own file."""
+    with contextlib.suppress(OSError):
+        agents = [entry for entry in os.scandir(folder) if entry.name.endswith(".pyz") and not entry.is_symlink()]
+        for old in sorted(agents, key=lambda entry: -entry.stat().st_mtime_ns)[_KEPT:]:
+            with contextlib.suppress(OSError), open(old.path, "rb") as file:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                os.unlink(old.path)
 
 
 if __name__ == "__main__":

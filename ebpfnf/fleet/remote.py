@@ -1,9 +1,10 @@
-"""A host reached by SSH: it gets the agent when it hasn't got it, then takes commands as any other."""
+"""A host reached by SSH: it gets the agent when it hasn't got it, then one that serves takes all commands of a connection."""
 
 from __future__ import annotations
 
 import json
 import shlex
+import signal
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -11,12 +12,12 @@ from ebpfnf.errors import AgentError, HostUnreachable, PrivilegeError
 from ebpfnf.fleet import ship
 from ebpfnf.fleet.host import Answer, OnEvent, ignore
 from ebpfnf.fleet.inventory import Target
-from ebpfnf.fleet.transport import Finished, Transport
+from ebpfnf.fleet.transport import Channel, Finished, Transport
 
 SECONDS = 120  # for a command, after which the host itself ends it
+_PATH = "PATH=/usr/sbin:/usr/bin:/sbin:/bin:$PATH"  # the machine's own python3 first: the one that starts the agent at boot
 _NO_AGENT = 91
 _NO_COMMAND = 127
-_ENDED = (124, 137)  # by timeout(1)
 _GRACE = 5
 
 
@@ -26,23 +27,22 @@ class SshHost:
     def __init__(self, target: Target, environment: Mapping[str, str] | None = None, seconds: int = SECONDS) -> None:
         self.name, self.target = target.name, target
         self._transport = Transport(target)
+        self._agent: Channel | None = None
         self._environment, self._seconds = [f"{key}={value}" for key, value in (environment or {}).items()], seconds
 
     def run(self, command: str, payload: Mapping[str, Any], on_event: OnEvent = ignore) -> Any:
         """See `Host.run`; HostUnreachable where the host fell silent: what happened there is unknown."""
-        agent, answer = ship.agent(), Answer(on_event)
-        data = json.dumps(payload).encode()
-        argv = ["env", *self._environment, "timeout", "-k1", str(self._seconds), "python3", "-I", agent.path, command]
-        script = f"test -r {agent.path} || exit {_NO_AGENT}; exec {shlex.join(argv)}"
-        finished = self._shell(script, data, answer)
-        if finished.status == _NO_AGENT:
-            self._install(agent)
-            finished = self._shell(script, data, answer)
-        if finished.status in _ENDED:
+        answer, asked = Answer(on_event), {"command": command, "payload": payload, "seconds": self._seconds}
+        finished = self._ask(asked, answer)
+        if finished and finished.status == _NO_AGENT:
+            self._install(ship.agent())
+            finished = self._ask(asked, answer)
+        status, complaint = (finished.status, finished.complaint) if finished else (answer.status, self._complaint())
+        if status == -signal.SIGALRM:
             words = f"the agent on '{self.name}' took more than {self._seconds} s and was ended: what it did is unknown"
             raise HostUnreachable(words, cure="'ebpfnf status --hosts' tells what runs there")
-        last = finished.complaint.splitlines()[-1:] or [""]
-        how = "killed by a signal" if finished.status == -1 else f"status {finished.status}"
+        last = complaint.splitlines()[-1:] or [""]
+        how = "killed by a signal" if status is None or status < 0 else f"status {status}"
         words = f"the agent on '{self.name}' ended without an answer: {how}" + (f": {last[0]}" if last[0] else "")
         return answer.result(HostUnreachable(words, cure="'ebpfnf status --hosts' tells what runs there"))
 
@@ -60,23 +60,40 @@ class SshHost:
     def __exit__(self, *_: object) -> None:
         self.close()
 
+    def _ask(self, asked: Mapping[str, Any], answer: Answer) -> Finished | None:
+        """None: it answered, and waits for the next command. An agent that is still there from the last one is asked, else one begins."""
+        if self._agent is None or not self._agent.open:
+            path = ship.agent().path
+            argv = ["env", *self._environment, "python3", "-I", path, "serve"]
+            self._agent = self._begin(f"test -r {path} || exit {_NO_AGENT}; exec {shlex.join(argv)}")
+        finished = self._agent.talk(json.dumps(asked).encode() + b"\n", answer.line, self._seconds + _GRACE)
+        if finished:
+            self._agent = None
+            self._refused_by_sudo(finished)
+        return finished
+
+    def _complaint(self) -> str:
+        return self._agent.complaint() if self._agent else ""
+
     def _install(self, agent: ship.Agent) -> None:
         argv = ["timeout", "-k1", str(self._seconds), "python3", "-I", "-c", ship.installer(), ship.FOLDER, agent.digest]
-        finished = self._shell(f"exec {shlex.join(argv)}", agent.data, Answer(ignore))
+        channel = self._begin(f"exec {shlex.join(argv)}")
+        finished = channel.talk(agent.data, lambda line: False, self._seconds + _GRACE, last=True)
+        assert finished is not None  # there is no line that it would wait for
+        self._refused_by_sudo(finished)
         if finished.status:
             words = finished.complaint.splitlines()[-1:] or [f"status {finished.status}"]
             raise AgentError(
                 f"'{self.name}' does not take the agent: {words[0]}", self.target.where, "it needs python3, and room in /var/lib"
             )
 
-    def _shell(self, script: str, data: bytes, answer: Answer) -> Finished:
-        argv: Sequence[str] = ["sh", "-c", script]
-        if self.target.sudo:
-            argv = ["sudo", "-n", *argv]
-        finished = self._transport.run(shlex.join(argv), data, answer.line, self._seconds + _GRACE)
+    def _begin(self, script: str) -> Channel:
+        argv: Sequence[str] = ["sh", "-c", f"{_PATH}; {script}"]
+        return self._transport.open(shlex.join(["sudo", "-n", *argv] if self.target.sudo else argv))
+
+    def _refused_by_sudo(self, finished: Finished) -> None:
         if self.target.sudo and (finished.complaint.startswith("sudo:") or finished.status == _NO_COMMAND):
             words = (finished.complaint.splitlines() or ["not there"])[0].removeprefix("sudo: ")
             raise PrivilegeError(
                 f"sudo on '{self.name}': {words}", self.target.where, "allow it without a password there, or connect as root"
             )
-        return finished

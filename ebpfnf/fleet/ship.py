@@ -14,7 +14,18 @@ import ebpfnf
 FOLDER = "/var/lib/ebpfnf/agent"
 _PARTS = ("__init__.py", "model.py", "errors.py", "names.py", "bundle.py", "tables/**/*.py", "kernel/**/*.py", "agent/**/*.py")
 _VM = ("__init__", "control", "domain", "health", "lifecycle", "probe", "tap")  # of vm/: what starts and steers, not what builds
-_MAIN = "import sys\n\nfrom ebpfnf.agent.__main__ import main\n\nsys.exit(main())\n"
+# The zip that runs stays as long as it runs (install.py looks for the lock), also when what led to it leads elsewhere by now.
+_MAIN = """\
+import fcntl, os, sys
+
+sys.path[0] = os.path.realpath(sys.path[0])
+used = os.open(sys.path[0], os.O_RDONLY)
+fcntl.flock(used, fcntl.LOCK_SH)
+
+from ebpfnf.agent.__main__ import main
+
+sys.exit(main())
+"""
 _EPOCH = (1980, 1, 1, 0, 0, 0)  # zip's own: the same sources are the same bytes
 
 

@@ -11,7 +11,7 @@ import logging
 import socket
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -45,25 +45,25 @@ class Transport:
         self._closed = threading.Event()
         self._given_up = False
 
-    def run(self, command: str, data: bytes, on_line: Callable[[str], None], seconds: float) -> Finished:
-        """Runs a shell command, gives it `data`, hands on its lines as they come.
-
-        HostUnreachable: what happened there is unknown; NotReached: nothing.
-        """
-        import paramiko
-
+    def open(self, command: str) -> Channel:
+        """Begins a shell command. NotReached: nothing happened there."""
         if self._given_up:
             raise NotReached(f"'{self._target.name}' was given up")
         if self._connection is None:
-            self._open()
-        deadline = time.monotonic() + seconds
-        try:
+            self._connect()
+        with self.unbroken():
             channel = self._connection.transport.open_session(timeout=_SILENCE)
-            with contextlib.closing(channel):
-                channel.settimeout(_TURN)
-                channel.exec_command(command)
-                self._send(channel, data, deadline)
-                return self._receive(channel, on_line, deadline)
+            channel.settimeout(_TURN)
+            channel.exec_command(command)
+            return Channel(self, channel)
+
+    @contextlib.contextmanager
+    def unbroken(self) -> Iterator[None]:
+        """Around what needs the connection; HostUnreachable when it breaks: what happened there is unknown."""
+        import paramiko
+
+        try:
+            yield
         except (OSError, EOFError, paramiko.SSHException) as error:
             self.close()
             words = f"'{self._target.name}' stopped answering ({_words(error)}): what happened there is unknown"
@@ -71,6 +71,18 @@ class Transport:
         except BaseException:
             self.close()  # its command goes on or not: nobody listens any more
             raise
+
+    def heard(self) -> None:
+        """The other end said something."""
+        self._heard = time.monotonic()
+
+    def check(self, deadline: float) -> None:
+        """TimeoutError when the other end has been silent for too long, or it is past the deadline."""
+        now = time.monotonic()
+        if now > deadline:
+            raise TimeoutError("it took too long")
+        if now - self._heard > _SILENCE:
+            raise TimeoutError("silent")
 
     def give_up(self) -> None:
         """From another thread: what it does ends now, and nothing begins any more."""
@@ -86,7 +98,7 @@ class Transport:
                 connection.client.close()
             connection = connection.gateway
 
-    def _open(self) -> None:
+    def _connect(self) -> None:
         import paramiko
 
         target = self._target
@@ -118,48 +130,71 @@ class Transport:
             with contextlib.suppress(Exception):
                 transport.global_request("keepalive@openssh.com", wait=True)
                 if transport.is_active():
-                    self._heard = time.monotonic()
+                    self.heard()
 
-    def _alive(self, deadline: float) -> None:
-        now = time.monotonic()
-        if now > deadline:
-            raise TimeoutError("it took too long")
-        if now - self._heard > _SILENCE:
-            raise TimeoutError("silent")
 
-    def _send(self, channel: Any, data: bytes, deadline: float) -> None:
+class Channel:
+    """A command that runs there: what it is sent, and the lines that it says."""
+
+    def __init__(self, transport: Transport, channel: Any) -> None:
+        self._transport, self._channel = transport, channel
+        self._rest = b""
+
+    @property
+    def open(self) -> bool:
+        """Whether it runs still, for all that is known."""
+        return bool(not self._channel.closed and not self._channel.exit_status_ready() and self._channel.transport.is_active())
+
+    def talk(self, data: bytes, heard: Callable[[str], bool], seconds: float, *, last: bool = False) -> Finished | None:
+        """Sends `data`, with `last` all that there will be, and hands on lines until one is what was waited for.
+
+        Finished: it ended instead. HostUnreachable: what happened there is unknown.
+        """
+        deadline = time.monotonic() + seconds
+        with self._transport.unbroken():
+            self._send(data, deadline)
+            if last and not self._channel.closed:
+                self._channel.shutdown_write()
+            return None if self._listen(heard, deadline) else self._finished(deadline)
+
+    def complaint(self) -> str:
+        """What it wrote to stderr since it was asked last."""
+        said = b"".join(iter(lambda: self._channel.recv_stderr(1 << 16) if self._channel.recv_stderr_ready() else b"", b""))
+        return said.decode(errors="replace").strip()
+
+    def _send(self, data: bytes, deadline: float) -> None:
         rest = memoryview(data)
-        while rest and not channel.closed and not channel.exit_status_ready():
+        while rest and self.open:
             with contextlib.suppress(TimeoutError):
-                rest = rest[channel.send(rest[: 1 << 15]) :]
-            self._alive(deadline)
-        if not channel.closed:
-            channel.shutdown_write()
+                rest = rest[self._channel.send(rest[: 1 << 15]) :]
+            self._transport.check(deadline)
 
-    def _receive(self, channel: Any, on_line: Callable[[str], None], deadline: float) -> Finished:
-        rest = b""
+    def _listen(self, heard: Callable[[str], bool], deadline: float) -> bool:
         while True:
             try:
-                data = channel.recv(1 << 16)
+                data = self._channel.recv(1 << 16)
             except TimeoutError:
-                self._alive(deadline)
+                self._transport.check(deadline)
                 continue
             if not data:
-                break
-            self._heard = time.monotonic()
-            *lines, rest = (rest + data).split(b"\n")
-            for line in lines:
-                on_line(line.decode(errors="replace"))
+                return False
+            self._transport.heard()
+            *lines, self._rest = (self._rest + data).split(b"\n")
+            if any([heard(line.decode(errors="replace")) for line in lines]):
+                return True
+
+    def _finished(self, deadline: float) -> Finished:
+        channel = self._channel
         while not channel.exit_status_ready():  # its output is closed, it may not have ended
             if channel.closed or not channel.transport.is_active():
                 raise EOFError("the connection broke")
-            self._alive(deadline)
+            self._transport.check(deadline)
             time.sleep(0.01)
-        complaint = b"".join(iter(lambda: channel.recv_stderr(1 << 16) if channel.recv_stderr_ready() else b"", b""))
-        status = channel.recv_exit_status()
+        complaint, status = self.complaint(), channel.recv_exit_status()
         if status == -1 and not channel.transport.is_active():
             raise EOFError("the connection broke")
-        return Finished(status, complaint.decode(errors="replace").strip())
+        channel.close()
+        return Finished(status, complaint)
 
 
 def _words(error: BaseException) -> str:

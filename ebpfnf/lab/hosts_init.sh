@@ -20,6 +20,7 @@ mkdir -p "$root/run/sshd" "$root/var/lib" "$root/etc/ssh/lab" "$root/.before"
 cp "$folder/hostkey" "$folder/authorized" "$root/etc/ssh/lab/"
 chmod 600 "$root/etc/ssh/lab/hostkey"
 sed -i 's/^root:[^:]*/root:*/' "$root/etc/shadow" # an account that is locked may not come in by key either
+sed -i 's|^\(root:.*:\)[^:]*$|\1/bin/sh|' "$root/etc/passwd" # bash would do what this machine's root has in ~/.bashrc
 cat >"$root/etc/ssh/lab/config" <<END
 ListenAddress $address
 HostKey /etc/ssh/lab/hostkey

@@ -154,11 +154,10 @@ def test_an_agent_that_dies_in_a_rollout(lab: HostLab) -> None:
 
 def test_a_full_disk(lab: HostLab) -> None:
     rig.run(lab, "h1", "dd if=/dev/zero of=/var/lib/full bs=64k 2>/dev/null || true")
-    with fleet(lab) as found:
-        with pytest.raises(AgentError, match="no host was changed"):
-            Rollout(found, NAME, sent(found, 2), QUICK).run()
-        rig.run(lab, "h1", "rm -rf /var/lib/ebpfnf/agent; dd if=/dev/zero of=/var/lib/full bs=64k 2>/dev/null || true")
-        rig.run(lab, "h1", "dd if=/dev/zero of=/var/lib/full2 bs=512 2>/dev/null || true")
+    with fleet(lab) as found, pytest.raises(AgentError, match="no host was changed"):
+        Rollout(found, NAME, sent(found, 2), QUICK).run()
+    rig.run(lab, "h1", "rm -rf /var/lib/ebpfnf/agent; while ls -l /proc/[0-9]*/fd 2>/dev/null | grep -q pyz; do sleep 0.05; done")
+    rig.run(lab, "h1", "dd if=/dev/zero of=/var/lib/full bs=64k 2>/dev/null; dd if=/dev/zero of=/var/lib/full2 bs=512 2>/dev/null || true")
     assert running_without_agent(lab)
     rig.run(lab, "h1", "rm -f /var/lib/full /var/lib/full2")
     assert running(lab) == {"h1": 1, "h2": 1, "h3": 1}

@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
+import fcntl
+import hashlib
+import io
+import os
+import zipfile
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from ebpfnf.cli.fleet import finished
+from ebpfnf.fleet import install
 from ebpfnf.fleet.change import bundle_for, manager_of
 from ebpfnf.fleet.gate import Gates, refused, unwell
 from ebpfnf.fleet.inventory import Target
@@ -81,3 +88,21 @@ def test_beginnings_that_ended_are_not_told() -> None:
     ended = {"verb": "apply", "epoch": 1, "by": "me", "digest": "x"}
     assert finished([]) == []
     assert finished([begun, ended, {**begun, "epoch": 2}]) == [ended, {**begun, "epoch": 2}]
+
+
+def test_old_agents_go_but_not_those_that_run(tmp_path: Path) -> None:
+    made = []
+    for number in range(6):
+        data = io.BytesIO()
+        with zipfile.ZipFile(data, "w") as archive:
+            archive.writestr("__main__.py", f"number = {number}\n")
+        digest = hashlib.sha256(data.getvalue()).hexdigest()
+        install.install(data.getvalue(), str(tmp_path), digest)
+        made.append(tmp_path / f"{digest}.pyz")
+        os.utime(made[-1], (number, number))
+        if number == 0:
+            used = made[0].open()
+            fcntl.flock(used, fcntl.LOCK_SH)
+    used.close()
+    assert set(tmp_path.iterdir()) == {made[0], *made[3:], tmp_path / "current.pyz"}
+    assert (tmp_path / "current.pyz").resolve() == made[5]
