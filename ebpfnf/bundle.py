@@ -12,8 +12,9 @@ import json
 import types
 import typing
 import zlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from enum import Enum
+from functools import cache
 from typing import Any
 
 from ebpfnf.errors import AgentError, Where
@@ -79,30 +80,48 @@ def _canonical(bundle: Bundle) -> bytes:
 
 def _value(kind: Any, data: Any) -> Any:
     """`data` as a value of the annotated type `kind`."""
+    return _reader(kind)(data)
+
+
+@cache
+def _hints(kind: type) -> tuple[tuple[str, Any], ...]:
+    hints = typing.get_type_hints(kind)
+    return tuple((f.name, hints[f.name]) for f in dataclasses.fields(kind))
+
+
+@cache
+def _reader(kind: Any) -> Callable[[Any], Any]:
+    """What makes values of the annotated type `kind`: annotations are looked at once, as a manifest has thousands of values."""
     origin, arguments = typing.get_origin(kind), typing.get_args(kind)
     if kind is Any:
-        return data
+        return lambda data: data
     if origin in (types.UnionType, typing.Union):
-        if data is None:
-            return None
-        return _value(next(a for a in arguments if a is not type(None)), data)
+        inner = next(a for a in arguments if a is not type(None))
+        return lambda data: None if data is None else _value(inner, data)
     if dataclasses.is_dataclass(kind) and isinstance(kind, type):
-        if kind is Where and data is None:
-            return None
-        hints = typing.get_type_hints(kind)
-        return kind(**{f.name: _value(hints[f.name], data[f.name]) for f in dataclasses.fields(kind)})
+        return lambda data: None if kind is Where and data is None else kind(**{n: _value(hint, data[n]) for n, hint in _hints(kind)})
     if isinstance(kind, type) and issubclass(kind, Enum):
-        return kind(data)
+        return kind
     if kind is bytes:
-        return base64.b64decode(data, validate=True)
+        return lambda data: base64.b64decode(data, validate=True)
     if origin is tuple:
         if arguments[-1] is Ellipsis:
-            return tuple(_value(arguments[0], item) for item in data)
-        if len(arguments) != len(data):
-            raise ValueError(f"a tuple of {len(arguments)}")
-        return tuple(_value(a, item) for a, item in zip(arguments, data, strict=True))
+            item = _reader(arguments[0])
+            return lambda data: tuple(map(item, data))
+        return lambda data: _tuple(arguments, data)
     if origin is not None and issubclass(origin, Mapping):
-        return {k: _value(arguments[1], v) for k, v in data.items()}
+        content = _reader(arguments[1])
+        return lambda data: {k: content(v) for k, v in data.items()}
+    return lambda data: _plain(kind, data)
+
+
+def _tuple(kinds: tuple[Any, ...], data: Any) -> tuple[Any, ...]:
+    if len(kinds) != len(data):
+        raise ValueError(f"a tuple of {len(kinds)}")
+    return tuple(_value(a, item) for a, item in zip(kinds, data, strict=True))
+
+
+def _plain(kind: Any, data: Any) -> Any:
     if isinstance(kind, type) and not isinstance(data, kind):
         raise ValueError(f"{kind.__name__} wanted, {type(data).__name__} found")
     return data

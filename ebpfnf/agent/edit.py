@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ebpfnf.agent import journal, tables
-from ebpfnf.agent.observe import observe, open_statistics, open_table
+from ebpfnf.agent.observe import open_statistics, open_table, read_live
 from ebpfnf.errors import AgentError, TableError
 from ebpfnf.kernel.maps import Map
 from ebpfnf.kernel.pins import Pins
@@ -52,14 +52,15 @@ def delete(deployment: str, table: str, key: Any) -> bool:
 
 @contextmanager
 def _live(deployment: str, name: str) -> Iterator[_Live]:
-    running = observe(deployment).running
-    if running is None or running.manifest is None:
+    at = Pins(deployment)
+    manifest = read_live(at)
+    if manifest is None:
         raise AgentError(f"deployment '{deployment}' does not run here", cure="deploy it")
-    found = {table.name: table for table in running.manifest.tables}
+    found = {table.name: table for table in manifest.tables}
     if name not in found:
         near = difflib.get_close_matches(name, found, 1, 0.4)
         raise TableError(f"no table '{name}' in deployment '{deployment}'", cure=f"did you mean '{near[0]}'?" if near else "")
-    at, manifest, table = Pins(deployment), running.manifest, found[name]
+    table = found[name]
     with open_table(at, manifest, table) as entries, contextlib.ExitStack() as also:
         statistics = open_statistics(at, manifest, table)
         yield _Live(table, entries, also.enter_context(statistics) if statistics else None)

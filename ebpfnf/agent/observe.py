@@ -98,6 +98,15 @@ def read_generation(at: Pins, number: int) -> Generation:
     return Generation(number, found, _sum_slots(_value(paths.meta), found.slot, len(found.counters)))
 
 
+def read_live(at: Pins) -> Manifest | None:
+    """The manifest of the live generation alone; None where none is live, or its pins are gone."""
+    while True:  # a writer may flip and remove what we were about to read
+        number = live_generation(at)
+        found = manifest.decode(values.read(at.generation(number).manifest)[1]) if number else None
+        if found or live_generation(at) == number:
+            return found
+
+
 def read_totals(at: Pins, number: int) -> Totals:
     """A generation's sums by name, now."""
     return flows.totals(read_generation(at, number))
