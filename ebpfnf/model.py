@@ -214,6 +214,37 @@ class Testbed:
 
 
 @dataclass(frozen=True, slots=True)
+class Image:
+    """What a machine boots: files of the host that it runs on, with the sum that they had when the bundle was built."""
+
+    kernel: str = ""
+    initrd: str = ""
+    arguments: str = ""
+    disk: str = ""
+    format: str = "raw"  # raw | qcow2
+    memory: int = 128  # MiB
+    vcpus: int = 1
+    ready: str = ""  # what it says on its serial console when it serves; empty: it serves when it has carrier
+    digest: str = ""  # of the files, and of all else here
+
+
+@dataclass(frozen=True, slots=True)
+class Function:
+    """A network function of somebody else's: packets go to it by one of its ports, and come back, as new ones, by the other."""
+
+    name: str
+    ports: tuple[str, ...]  # one or two
+    on_failure: str = "drop"  # bypass | drop: what becomes of its packets while it has no carrier
+    macs: tuple[str, ...] = ()  # of its interface behind each port, for frames to be addressed to it; empty: they go as they are
+    image: Image | None = None  # what the agent boots behind the ports; None: somebody else keeps it
+    where: Where | None = None
+
+    def back(self, port: str) -> str:
+        """The port by which comes back what left by `port`."""
+        return self.ports[self.ports.index(port) - 1]
+
+
+@dataclass(frozen=True, slots=True)
 class Deployment:
     """One chain.yaml, with the templates and manifests that it uses."""
 
@@ -228,6 +259,7 @@ class Deployment:
     optimise: bool = True
     tables: str = "auto"  # auto | kernel | direct: what stands behind tables (docs/decisions/030-direct-tables.md)
     place: str = ""  # FILE[:GROUP]: the inventory's hosts that it is deployed on; empty: this machine
+    functions: tuple[Function, ...] = ()
 
 
 # ---------------------------------------------------------------- the graph
@@ -455,5 +487,6 @@ class Bundle:
     authors: Mapping[str, str] = field(default_factory=dict)
     certificate: Mapping[str, Any] = field(default_factory=dict)  # what the optimiser did, and why it was allowed to
     vms: tuple[Vm, ...] = ()
+    functions: tuple[Function, ...] = ()
     version: int = 1
     digest: str = ""  # sha256 of everything else

@@ -122,6 +122,7 @@ def _bundle(
         authors={name: f"{Path(path).parent.name}/{Path(path).name}" for name, path in source.authors.items()},
         certificate=certificate.as_json() if certificate else {},
         vms=_vms(expanded),
+        functions=tuple(dataclasses.replace(function, where=None) for function in deployment.functions),
     )  # fmt: skip
 
 

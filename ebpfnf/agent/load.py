@@ -8,7 +8,7 @@ import struct
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
-from ebpfnf.agent import refusal
+from ebpfnf.agent import functions, refusal
 from ebpfnf.errors import AgentError, PrivilegeError
 from ebpfnf.kernel import maps, probe, programs
 from ebpfnf.kernel.maps import Map
@@ -185,11 +185,14 @@ def relocate(program: Program, fds: Mapping[str, int]) -> bytes:
 
 
 def _fill(bundle: Bundle, loaded: Loaded, host: HostFacts) -> None:
-    """Prog array and devmap: made anew for each load, so filling them changes nothing that runs."""
+    """Prog array, devmap, functions (all serve until somebody looks): made anew for each load, so this changes nothing that runs."""
     if "chain" in loaded.maps:
         with Map(os.dup(loaded.maps["chain"])) as chain:
             for segment, fd in enumerate(loaded.programs):
                 chain.update(struct.pack("=I", segment), struct.pack("=I", fd))
+    if functions.MAP in loaded.maps:
+        with Map(os.dup(loaded.maps[functions.MAP])) as states:
+            functions.write(states, bundle, [function.name for function in bundle.functions])
     if "ports" in loaded.maps:
         with Map(os.dup(loaded.maps["ports"])) as ports:
             for port in bundle.ports:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ebpfnf.bundle import from_json, to_json
-from ebpfnf.model import Bundle, Counter, Port, Scope, SlotLayout, Table
+from ebpfnf.model import Bundle, Counter, Function, Port, Scope, SlotLayout, Table
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +32,7 @@ class Manifest:
     state: tuple[str, ...]  # names of the pins under state/ that this generation uses
     bound: Mapping[str, tuple[int, int]]  # port -> ifindex and MTU of its interface, as its constants say
     pins: Mapping[str, str]  # map behind a table -> pin: state/<name>, or a name among the generation's tables
+    functions: tuple[Function, ...] = ()
 
 
 def of_bundle(bundle: Bundle, generation: int, bound: Mapping[str, tuple[int, int]], pins: Mapping[str, str]) -> Manifest:
@@ -52,6 +53,7 @@ def of_bundle(bundle: Bundle, generation: int, bound: Mapping[str, tuple[int, in
         chains=bundle.chains,
         state=tuple(sorted({spec.pin for spec in bundle.maps if spec.scope is Scope.STATE})),
         bound=bound,
+        functions=bundle.functions,
         pins=pins,
     )
 

@@ -10,7 +10,7 @@ import re
 import struct
 from collections.abc import Mapping
 
-from ebpfnf.agent import flows, journal, machines, manifest, netlink, retired, tables, values
+from ebpfnf.agent import flows, functions, journal, machines, manifest, netlink, retired, tables, values
 from ebpfnf.agent.manifest import Manifest
 from ebpfnf.agent.netlink import Interface
 from ebpfnf.agent.seen import Generation, Observed, PortSeen, Totals
@@ -76,6 +76,7 @@ def _observe(deployment: str, entries: bool) -> Observed:
         missed=_sum_of_ingress(at, insn.INGRESS_MISSED),
         strays=_sum_of_ingress(at, insn.INGRESS_STRAYS),
         machines=machines.look(at),
+        serving={g.number: functions.told(at.generation(g.number), g.manifest) for g in generations if g.manifest},
         needs={n: machines.needed(deployment, machines.kept(at.generation(n))) for n in at.generations()},
     )
     running = seen.running

@@ -8,9 +8,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
+from ebpfnf.agent import functions
 from ebpfnf.agent.manifest import Manifest
 from ebpfnf.agent.netlink import Interface
-from ebpfnf.agent.seen import Observed, PortSeen
+from ebpfnf.agent.seen import Generation, Observed, PortSeen
 from ebpfnf.errors import AgentError
 from ebpfnf.model import VM_INSTANCES, Bundle, Port, Scope
 from ebpfnf.vm import lifecycle
@@ -24,7 +25,7 @@ VETH_MTU = 3498  # the largest for native XDP without frags: a page less headroo
 class Action:
     """One step: `verb` to `what`, and how it is taken back while nothing is committed."""
 
-    verb: str  # load fill check pin boot flip attach replace detach grace halt retire sweep remove
+    verb: str  # load fill check pin boot serve flip attach replace detach grace halt retire sweep remove
     what: str
     detail: str = ""
     undo: str = ""
@@ -54,7 +55,8 @@ def plan(bundle: Bundle, seen: Observed, options: Options | None = None) -> tupl
         wanted = {spec.pin for spec in bundle.maps if spec.scope is Scope.STATE}
         previous = seen.previous
         keep = {seen.live, previous.number if previous else 0}
-        return (*_boot(seen.live, seen.needs.get(seen.live, ()), seen), *_ports(bundle.ports, seen), *_tidy(seen, keep, wanted))
+        boot = _boot(seen.live, seen.needs.get(seen.live, ()), seen)
+        return (*boot, *_serve(running, seen), *_ports(bundle.ports, seen), *_tidy(seen, keep, wanted))
     if running:
         _refuse_numbers(bundle.ports, seen)
     return _fresh(bundle, seen, options)
@@ -73,7 +75,8 @@ def plan_rollback(seen: Observed) -> tuple[Action, ...]:
     tidy = _tidy(seen, {previous.number}, set(previous.manifest.state))
     needed = seen.needs.get(previous.number, ())
     halt = _halt(needed, seen)
-    return (*_boot(previous.number, needed, seen, anew=True), flip, *ports, Action("grace", str(seen.live), _GRACE), *halt, *tidy)
+    boot = (*_boot(previous.number, needed, seen, anew=True), *_serve(previous, seen))
+    return (*boot, flip, *ports, Action("grace", str(seen.live), _GRACE), *halt, *tidy)
 
 
 def plan_reconcile(seen: Observed) -> tuple[Action, ...]:
@@ -90,7 +93,7 @@ def plan_reconcile(seen: Observed) -> tuple[Action, ...]:
         except AgentError as error:
             refused.append(error)
     actions = tuple(action for action in _ports(tuple(able), seen) if action.what in {port.name for port in able})
-    actions = (*_boot(seen.live, seen.needs.get(seen.live, ()), seen), *actions)
+    actions = (*_boot(seen.live, seen.needs.get(seen.live, ()), seen), *_serve(running, seen), *actions)
     if refused and not actions:
         raise refused[0]
     return actions
@@ -153,6 +156,15 @@ def _boot(number: int, needed: Sequence[str], seen: Observed, *, anew: bool = Fa
         return ()
     words = f"{len(missing)} virtual machines start" if missing else "no virtual machine starts"
     return (Action("boot", str(number), f"{words}, {len(needed) - len(missing)} are taken over", "stop those"),)
+
+
+def _serve(generation: Generation | None, seen: Observed) -> tuple[Action, ...]:
+    """What serves has changed since the generation was told."""
+    if generation is None or generation.manifest is None:
+        return ()
+    before, now = seen.serving.get(generation.number, frozenset()), functions.serving(generation.manifest, seen.interfaces)
+    words = [f"{name} {'serves' if name in now else 'is down'}" for name in sorted(before ^ now)]
+    return (Action("serve", str(generation.number), ", ".join(words)),) if words else ()
 
 
 def _halt(needed: Sequence[str], seen: Observed) -> tuple[Action, ...]:

@@ -10,11 +10,11 @@ import fcntl
 import os
 import socket
 import struct
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass
 
-from ebpfnf.agent import tables, vms
+from ebpfnf.agent import functions, tables, vms
 from ebpfnf.agent.load import HostFacts, load
 from ebpfnf.errors import AgentError, TableError
 from ebpfnf.kernel.insn import INGRESS_SLOT
@@ -147,6 +147,11 @@ class PrivateCopy:
         """Let the stage of that number have VMs behind these interfaces."""
         with ExitStack() as stack:
             vms.serve(self._map(stack, "vms"), self._map(stack, "vm_state"), stage, taps)
+
+    def functions_serve(self, names: Iterable[str]) -> None:
+        """Let packets go to these functions of others only; all serve else."""
+        with ExitStack() as stack:
+            functions.write(self._map(stack, functions.MAP), self.bundle, names)
 
     def counts(self) -> dict[str, int]:
         """Each counter of the deployment by its name."""

@@ -71,6 +71,7 @@ class Observed:
     strays: int = 0  # frames from VMs whose cookies named no generation
     machines: Mapping[str, str] = field(default_factory=dict)  # VMs that are here -> running, paused, ...
     needs: Mapping[int, tuple[str, ...]] = field(default_factory=dict)  # generation -> its VMs
+    serving: Mapping[int, frozenset[str]] = field(default_factory=dict)  # generation -> functions that its packets go to
     journal: str = ""  # what a writer was doing when it was cut off
 
     def generation(self, number: int) -> Generation | None:

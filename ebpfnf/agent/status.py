@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from typing import Any
 
-from ebpfnf.agent import flows, machines, outputs
+from ebpfnf.agent import flows, functions, machines, outputs
 from ebpfnf.agent.manifest import Manifest, uptime
 from ebpfnf.agent.plan import in_place
 from ebpfnf.agent.seen import Observed, Totals
 from ebpfnf.kernel.pins import Pins
-from ebpfnf.model import Counter, Port
+from ebpfnf.model import Counter, Function, Port
+
+_DOWN = {"bypass": "packets are led past it", "drop": "its packets are dropped"}
 
 
 def status(seen: Observed) -> dict[str, Any]:
@@ -36,6 +38,7 @@ def status(seen: Observed) -> dict[str, Any]:
         "tables": [_table(table.name, table.kind, table.size, seen) for table in manifest.tables] if manifest else [],
         "missed": seen.missed,
         "vms": machines.status(Pins(seen.deployment), seen.live, seen.machines) if seen.needs.get(seen.live) else [],
+        "functions": [_function(function, manifest, seen, sums) for function in manifest.functions] if manifest else [],
         "strays": seen.strays,
         "warnings": warnings(seen),
     }
@@ -67,6 +70,11 @@ def warnings(seen: Observed) -> list[str]:
             found.append(f"port '{port.name}' is detached from '{port.interface}'" + (f", which belongs to {owner}" if owner else ""))
     if running and running.manifest:
         found += outputs.warnings(running.manifest, seen.interfaces)
+        now, sent_to = functions.serving(running.manifest, seen.interfaces), seen.serving.get(running.number, frozenset())
+        for function in running.manifest.functions:
+            if function.name not in now:
+                words = _DOWN[function.on_failure] if function.name not in sent_to else "packets go to it still: reconcile, or watch"
+                found.append(f"function '{function.name}' has no carrier: {words}")
     for name in seen.needs.get(seen.live, ()):
         if seen.machines.get(name) != "running":
             found.append(f"virtual machine '{name}' is {seen.machines.get(name, 'gone')}: reconcile starts it")
@@ -88,6 +96,22 @@ def _port(port: Port, seen: Observed) -> dict[str, Any]:
         "attached": in_place(port, seen),
         "mode": interface.mode if interface and in_place(port, seen) else None,
         "otherwise": port.otherwise,
+    }
+
+
+def _function(function: Function, manifest: Manifest, seen: Observed, sums: Totals) -> dict[str, Any]:
+    """A function of somebody else's; `serves`: its carrier, `sent_to`: what packets do."""
+    counts = {what: sums.counters.get(f"{function.name}.{what}", 0) for what in ("sent", "returned", "bypassed", "function_down")}
+    return {
+        "name": function.name,
+        "ports": list(function.ports),
+        "on_failure": function.on_failure,
+        "serves": function.name in functions.serving(manifest, seen.interfaces),
+        "sent_to": function.name in seen.serving.get(manifest.generation, frozenset()),
+        "sent": counts["sent"],
+        "returned": counts["returned"],
+        "bypassed": counts["bypassed"],
+        "dropped": counts["function_down"],
     }
 
 

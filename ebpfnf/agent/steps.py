@@ -8,7 +8,7 @@ import struct
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
-from ebpfnf.agent import failpoints, machines, manifest, observe, outputs, retired, tables, values
+from ebpfnf.agent import failpoints, functions, machines, manifest, netlink, observe, outputs, retired, tables, values
 from ebpfnf.agent.load import HostFacts, Loaded
 from ebpfnf.agent.load import load as load_bundle
 from ebpfnf.agent.plan import Action, bound
@@ -70,6 +70,9 @@ def load(work: Work, action: Action) -> None:
         return None
 
     work.loaded = load_bundle(work.bundle, reuse=reuse, host=HostFacts.measure(bound(work.bundle.ports, work.seen)))
+    if work.bundle.functions:
+        with _map(work.loaded, functions.MAP) as states:
+            functions.write(states, work.bundle, functions.serving(work.bundle, work.seen.interfaces))
     work.notices += outputs.warnings(work.bundle, work.seen.interfaces)
     if not work.seen.exists:
         work.undo.append(lambda: pins.remove(work.pins.directory))
@@ -171,6 +174,14 @@ def halt(work: Work, action: Action) -> None:
     name = lifecycle.parse(action.what)
     if name:
         work.notices += machines.halt(work.pins, [name])
+
+
+def serve(work: Work, action: Action) -> None:
+    """What a generation's programs know of functions is what their carriers say."""
+    number = int(action.what)
+    generation = work.seen.generation(number)
+    if generation and generation.manifest:
+        functions.refresh(work.pins.generation(number), generation.manifest, netlink.interfaces())
 
 
 def _pin_new(work: Work, fd: int, path: str) -> None:
@@ -321,6 +332,7 @@ STEPS: dict[str, Callable[[Work, Action], None]] = {
     "pin": pin,
     "boot": boot,
     "halt": halt,
+    "serve": serve,
     "flip": flip,
     "attach": attach,
     "replace": replace,

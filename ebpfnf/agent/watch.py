@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from ebpfnf.agent import apply, journal, machines, observe, vms
+from ebpfnf.agent import apply, functions, journal, machines, manifest, netlink, observe, values, vms
 from ebpfnf.errors import AgentError, EbpfnfError
 from ebpfnf.kernel.maps import Map
 from ebpfnf.kernel.pins import Pins
@@ -36,6 +36,7 @@ class Watch:
     _watched: dict[str, Watched] = field(default_factory=dict)
     _tries: dict[str, tuple[int, float]] = field(default_factory=dict)  # how many, and when the next may be
     _child: int = 0
+    _functions: manifest.Manifest | None = None  # of the live generation
 
     def run(self) -> None:
         """Round after round. A deploy under way has the lock: then this looks again later."""
@@ -57,6 +58,11 @@ class Watch:
         if not live:
             return []
         paths = at.generation(live)
+        if self._functions is None or self._functions.generation != live:
+            self._functions = manifest.decode(values.read(paths.manifest)[1])
+        if self._functions and self._functions.functions:
+            for name in functions.refresh(paths, self._functions, netlink.interfaces()):
+                self.emit("serve", {"what": name, "detail": "carrier" if name in functions.told(paths, self._functions) else "no carrier"})
         for vm in machines.kept(paths):
             names = lifecycle.names(self.deployment, vm)
             healthy = {name: self._watched.setdefault(str(name), Watched(name)).ask() for name in names}

@@ -21,6 +21,7 @@ def plan_json(bundle: Bundle) -> dict[str, Any]:
         "stages": list(bundle.stages),
         "positions": list(bundle.positions),
         "links": list(bundle.links),
+        "functions": [{"name": f.name, "ports": list(f.ports), "on_failure": f.on_failure} for f in bundle.functions],
         "segments": _segments(bundle),
         "expected_ns": _expected(bundle)[0],
         "tables": [
@@ -40,6 +41,8 @@ def plan(bundle: Bundle) -> None:
         for instance in [*chain["path"], *(["route"] if chain["then"] == "route" else [])]:
             inside = [p for p in bundle.positions if p["chain"] == chain["name"] and p["stage"].partition(".")[0] == instance]
             console.print(f"  {instance:<7} " + " → ".join(f"{p['stage'].partition('.')[2]} [dim]({mnfs[p['stage']]})[/]" for p in inside))
+    for function in bundle.functions:
+        console.print(f"\n[bold]{function.name}[/]  between {' and '.join(function.ports)}; without carrier: {function.on_failure}")
     expected, where = _expected(bundle)
     console.print("\nexpected: " + ", ".join(f"{chain} {ns:.0f} ns a packet" for chain, ns in expected.items()) + f"  [dim]({where})[/]\n")
     rows = [(s["name"], s["instructions"], ", ".join(s["positions"]) or "parse, classify") for s in _segments(bundle)]
@@ -135,6 +138,15 @@ def status(found: Mapping[str, Any]) -> None:
         text.table("", ("stage", "mNF", "in#", "dropped#", "other ways out"), rows)
         dropped = [(name, count, found["texts"].get(name, "")) for name, count in found["drops"].items() if count]
         text.table("drops", ("reason", "packets#", "because"), dropped) if dropped else text.line("no drops")
+        if found.get("functions"):
+            rows = [
+                (
+                    f["name"], " ".join(f["ports"]), "serves" if f["sent_to"] else "down", f["on_failure"],
+                    f["sent"], f["returned"], f["bypassed"] + f["dropped"],
+                )
+                for f in found["functions"]
+            ]  # fmt: skip
+            text.table("functions", ("function", "ports", "state", "on failure", "sent#", "returned#", "past or dropped#"), rows)
         rest = [(name, count) for name, count in found["otherwise"].items() if count]
         if rest:
             text.table("taken by no chain", ("port", "packets#"), rest)

@@ -32,6 +32,15 @@ _VM = (
     ("vm_refused", "fault", "the VM's interface does not take frames"),
     ("vm_malformed", "drop", "what the VM gave back has broken headers"),
 )
+
+
+def _function(on_failure: str) -> tuple[tuple[str, str, str], ...]:
+    down = ("function_down", "drop", "the function has no carrier")
+    past = (("bypassed", "bypassed", "led past the function, which has no carrier"), ("missed", "fault", "led past too many functions"))
+    both = (("sent", "sent", "the packet went to the function"), ("returned", "returned", "the function gave a packet back"))
+    return (*both, *(past if on_failure == "bypass" else (down,)))
+
+
 _OUT = {"pass": "pass", "drop": "drop", "reflect": "tx"}
 
 
@@ -43,6 +52,7 @@ class Counters:
     by_port: dict[tuple[str, str], int] = field(default_factory=dict)
     by_chain: dict[tuple[str, str], int] = field(default_factory=dict)
     by_position: dict[tuple[int, str], int] = field(default_factory=dict)  # (position, PASS | TX | REDIRECT | reason | >outcome | =vm's)
+    by_function: dict[tuple[str, str], int] = field(default_factory=dict)
     unknown: int = 0  # of a frame that no VM was sent
 
     def add(self, name: str, kind: str, text: str, *, port: str = "", chain: str = "", stage: str = "", position: int = -1) -> int:
@@ -69,6 +79,9 @@ def allocate(graph: Graph) -> Counters:
         for what, kind, text in _CHAIN:
             index = counters.add(f"chain.{chain.name}.{what}", kind or kinds[what], text, port=chain.on, chain=chain.name)
             counters.by_chain[chain.name, what] = index
+    for function in graph.deployment.functions:
+        for what, kind, text in _function(function.on_failure):
+            counters.by_function[function.name, what] = counters.add(f"{function.name}.{what}", kind, text)
     stages = {stage.id: stage for stage in graph.stages}
     ended = {(link.source, link.outcome): link.target for link in graph.links}
     for position in graph.positions:

@@ -136,6 +136,9 @@ def vm_state_size(stages: int) -> int:
     return 8 + stages * 4 * (1 + VM_INSTANCES)
 
 
+FUNCTION_PORTS_SIZE = 16 * 16  # 16 of struct function_port in function.h
+
+
 def const_layout(size: int) -> ConstLayout:
     """Offsets of struct host (packet.h)."""
     return ConstLayout(size=size, **CONST)

@@ -9,13 +9,13 @@ from ebpfnf.generate import layout
 from ebpfnf.generate.counters import allocate
 from ebpfnf.generate.state import Made, classifier, made
 from ebpfnf.generate.typed import FRAMEWORK, CIdent, CInt, CType, environment
-from ebpfnf.generate.view import chain_views, port_views, program_name, segment_views, vm_numbers
+from ebpfnf.generate.view import chain_views, function_views, port_views, program_name, segment_views, vm_numbers
 from ebpfnf.model import VM_INSTANCES, Fields, Graph, MapSpec, Scope, Segments, SlotLayout, Source, Stage
 from ebpfnf.names import c_field, c_identifier
 from ebpfnf.tables.types import Enumeration, type_of
 
 _FIRST_ID = 0x7F000000  # symbolic map ids: no other constant of a program looks like these
-_HEADERS = ("types.h", "direct.h", "packet.h", "parse.h", "headers.h", "fib.h", "leave.h", "vm.h")
+_HEADERS = ("types.h", "direct.h", "packet.h", "parse.h", "headers.h", "fib.h", "leave.h", "vm.h", "function.h")
 _MMAPABLE, _RDONLY_PROG = 1 << 10, 1 << 7  # linux/bpf.h
 
 
@@ -43,6 +43,8 @@ def generate(graph: Graph, segments: Segments, fields: Fields, bodies: Mapping[s
         .render(
             map_ids=[(CIdent(spec.name), CInt(ids[spec.name])) for spec in framework],
             ports=port_views(graph, counters),
+            functions=function_views(graph, counters),
+            function_ports_size=CInt(layout.FUNCTION_PORTS_SIZE),
             counters=CInt(len(counters.all)),
             record_words=CInt(words),
             scratch_words=CInt(scratch),
@@ -94,6 +96,7 @@ def _maps(graph: Graph, programs: int, slot: SlotLayout, const: bytes) -> tuple[
         MapSpec("meta", "array", 4, slot.size, 1, per_cpu_slots=True),
         MapSpec("const", "array", 4, len(const), 1, flags=_RDONLY_PROG, frozen=const),
         MapSpec("ports", "devmap", 4, 4, len(graph.deployment.ports) + 1),
+        *((MapSpec("functions", "array", 4, layout.FUNCTION_PORTS_SIZE, 1),) if graph.deployment.functions else ()),
     )
 
 

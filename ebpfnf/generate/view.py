@@ -33,6 +33,19 @@ def port_views(graph: Graph, counters: Counters) -> list[View]:
     ]
 
 
+def function_views(graph: Graph, counters: Counters) -> list[View]:
+    """Each port that leads to a function: by which port that gives back, what it does when it is down, its counters."""
+    number = {port.name: CInt(port.number) for port in graph.deployment.ports}
+    found = []
+    for function in graph.deployment.functions:
+        bypasses = function.on_failure == "bypass"
+        names = {"sent": "sent", "returned": "returned", "down": "bypassed" if bypasses else "function_down"}
+        names |= {"missed": "missed"} if bypasses else {}
+        counts = {key: CInt(counters.by_function[function.name, what]) for key, what in names.items()}
+        found += [{"port": number[p], "back": number[function.back(p)], "bypasses": bypasses, **counts} for p in function.ports]
+    return found
+
+
 def chain_numbers(graph: Graph) -> dict[str, int]:
     """Chains count from 1, in file order; 0 is none."""
     return {chain.name: k for k, chain in enumerate(graph.deployment.chains, 1)}

@@ -9,7 +9,7 @@ from typing import Any
 
 from ebpfnf import names
 from ebpfnf.model import Chain, Deployment, Expectation, Instance, Port, Reference, Testbed, TestbedPort
-from ebpfnf.spec import match, shape, template, yaml
+from ebpfnf.spec import functions, match, shape, template, yaml
 from ebpfnf.spec.fields import chain_keys
 from ebpfnf.spec.files import ChainFile
 from ebpfnf.spec.library import Library
@@ -34,13 +34,14 @@ def read(path: Path, problems: Problems) -> Deployment | None:
     instances = _instances(file, node, Library(path.parent, problems), problems)
     chains = _chains(file, node, known, problems)
     expect = _expectations(file, node, known, instances, problems)
+    foreign = functions.read(file, node, known["ports"], problems)
     testbed = read_testbed(file.testbed, node, known["ports"], problems)
     if problems.count() > before:
         return None
     every = tuple(instances.values())
     place = str(path.parent / file.place.hosts) if file.place else ""
     return Deployment(
-        file.deployment, ports, every, chains, expect, file.granularity, str(path), testbed, file.optimise, file.tables, place
+        file.deployment, ports, every, chains, expect, file.granularity, str(path), testbed, file.optimise, file.tables, place, foreign
     )
 
 

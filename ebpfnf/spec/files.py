@@ -89,6 +89,28 @@ class ChainShape(Shape):
     then: Then
 
 
+class ImageShape(Shape):
+    """What a machine boots: a kernel, or a disk."""
+
+    kernel: Text | None = None
+    initrd: Text | None = None
+    arguments: Line | None = None
+    disk: Text | None = None
+    format: Literal["raw", "qcow2"] = "raw"
+    memory: int = 128
+    vcpus: int = 1
+    ready: Line | None = None
+
+
+class FunctionShape(Shape):
+    """A network function that is not made of mNFs: what stands behind these ports."""
+
+    attached: list[Kebab]
+    on_failure: Literal["bypass", "drop"] = "drop"
+    macs: list[str] = []
+    image: ImageShape | None = None
+
+
 class ExpectShape(Shape):
     """A packet and what becomes of it."""
 
@@ -131,6 +153,7 @@ class ChainFile(Shape):
     deployment: Kebab
     ports: Annotated[dict[Kebab, PortShape], Field(min_length=1)]
     vnfs: dict[Kebab, InstanceShape] = {}
+    functions: dict[Kebab, FunctionShape] = {}
     chains: dict[Kebab, ChainShape] = {}
     expect: list[ExpectShape] = []
     granularity: Literal["auto", "mnf", "vnf", "chain"] = "chain"

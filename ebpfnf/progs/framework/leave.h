@@ -45,6 +45,12 @@ inline_always void leave_written(struct pkt *pkt, u32 action, u32 counter, u32 p
 	leave(pkt, action, counter, port, position);
 }
 
+#ifdef FUNCTION_PORTS_SIZE
+inline_always u32 function_left(struct pkt *pkt, u32 port, u32 counter, u32 position);
+#else
+#define function_left(...) 0
+#endif
+
 inline_always void leave_by(struct pkt *pkt, u32 port, u32 counter, u32 too_big, u32 failed, u32 position)
 {
 	u64 size = pkt->m.len - (pkt->m.l3 ? pkt->m.l3 : 14);
@@ -55,6 +61,8 @@ inline_always void leave_by(struct pkt *pkt, u32 port, u32 counter, u32 too_big,
 	if (size > HOST->ports[port & 15].mtu)
 		return leave(pkt, XDP_DROP, too_big, port, position);
 	checksums_complete(pkt);
+	if (function_left(pkt, port, counter, position))
+		return;
 	action = bpf_redirect_map(MAP_FD(MAP_ports), port, XDP_DROP);
 	if (action != XDP_REDIRECT)
 		return leave(pkt, XDP_DROP, failed, port, position);
