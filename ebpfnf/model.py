@@ -436,6 +436,7 @@ class Source:
     slot: SlotLayout
     const: ConstLayout
     map_ids: Mapping[int, str]  # the symbolic id in ld_imm64 -> map name
+    loops: Mapping[int, str] = field(default_factory=dict)  # the symbolic id -> the function that bpf_loop is given
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import struct
+from collections.abc import Collection
 from dataclasses import dataclass
 
 MAGIC = b"\x9f\xeb\x01\x00"
 FUNCTION_SECTION = ".bpf.fn."  # bcc's prefix: one section a function
-_DATASEC = 15
+_FUNC, _DATASEC = 12, 15
+_STATIC = 0  # a function's linkage, where a type has its number of members
 _EXTRA = {1: 4, 3: 12, 14: 4, 17: 4}  # bytes behind the 12 that every type has, by kind: int, array, var, decl tag
 _EXTRA_PER_MEMBER = {4: 12, 5: 12, 6: 8, 13: 8, 15: 12, 19: 12}  # struct, union, enum, func proto, datasec, enum64
 
@@ -32,9 +34,9 @@ class Info:
 
 
 class Btf:
-    """A .BTF section. ValueError when it is none, or is damaged."""
+    """A .BTF section, with these functions `static`. ValueError when it is none, or is damaged."""
 
-    def __init__(self, data: bytes) -> None:
+    def __init__(self, data: bytes, static: Collection[str] = ()) -> None:
         try:
             if data[:4] != MAGIC:
                 raise ValueError("not BTF")
@@ -50,18 +52,21 @@ class Btf:
         if self.strings[0] or self.strings[-1]:
             raise ValueError("broken string table")
         self.strings.decode()
-        self._mend()
+        self._mend(static)
 
-    def _mend(self) -> None:
-        """Give sections their size: LLVM leaves that to a linker, which there is none; and walk all types meanwhile."""
+    def _mend(self, static: Collection[str]) -> None:
+        """Give sections their size and functions their linkage: LLVM leaves that to a linker, which there is none. All types are walked."""
         at = 0
         try:
             while at < len(self.types):
                 name, info, size = struct.unpack_from("<III", self.types, at)
-                self.string(name)
+                called = self.string(name)
                 kind, members = info >> 24 & 31, info & 0xFFFF
                 if kind == 0 or kind > 19:
                     raise ValueError("unknown type")
+                if kind == _FUNC and called in static:
+                    struct.pack_into("<I", self.types, at + 4, info & ~0xFFFF | _STATIC)
+                    members = 0
                 if kind == _DATASEC and not size:
                     for i in range(members):
                         member = at + 12 + 12 * i

@@ -15,11 +15,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ebpfnf import __file__ as package
-from ebpfnf.compile import bcc, body, btf, bytecode, cache, diagnostics, stage
+from ebpfnf.compile import bcc, body, btf, bytecode, cache, diagnostics, link, stage
 from ebpfnf.errors import CompileError, Where
 from ebpfnf.model import Program, Source
 
-_VERSION = 1  # of the result: raise it when the same source shall give other bytes
+_VERSION = 2  # of the result: raise it when the same source shall give other bytes
 _SECONDS = 60  # the largest module takes two
 _ENOUGH = 1 << 20  # bytes of messages to look at
 
@@ -57,6 +57,7 @@ def _key(source: Source) -> str:
         sorted(source.files.items()),
         source.programs,
         sorted(source.map_ids.items()),
+        sorted(source.loops.items()),
     )
     return hashlib.sha256(json.dumps(parts).encode()).hexdigest()
 
@@ -65,7 +66,7 @@ def _compile(source: Source) -> _Compiled:
     """LLVM ends its process on some errors, and bcc changes the working directory: hence a process of its own."""
     with tempfile.TemporaryDirectory(prefix="ebpfnf-compile-") as name:
         folder = Path(name)
-        stage.lay_out(folder, source.text, source.files, source.programs)
+        stage.lay_out(folder, source.text, source.files, (*source.programs, *source.loops.values()))
         code, messages = _run(folder)
         result = folder / "result.json"
         if code or not result.exists():
@@ -110,39 +111,45 @@ def _run(folder: Path) -> tuple[int, str]:
 
 
 def _programs(source: Source, compiled: _Compiled) -> tuple[Program, ...]:
-    absent = [name for name in source.programs if name not in compiled.functions]
+    absent = [name for name in (*source.programs, *source.loops.values()) if name not in compiled.functions]
     if absent:
         raise CompileError(f"no function '{absent[0]}' in the generated code", cure="report it: the generated code is wrong")
-    debug = _Debug(compiled)
-    programs, faults = [], []
-    for name in source.programs:
+    debug = _Debug(compiled, source)
+    code, faults = {}, []
+    for name in (*source.programs, *source.loops.values()):
         insns = compiled.functions[name]
         if not insns:
             faults.append(CompileError(f"program '{name}' never returns", cure="a body returns a verdict on every way"))
-        relocations, found = bytecode.inspect(insns, source.map_ids)
+        relocations, found = bytecode.inspect(insns, source.map_ids, source.loops)
         faults += [CompileError(fault.what, debug.where(name, fault.index, source), fault.cure) for fault in found]
-        programs.append(debug.program(name, insns, relocations))
+        code[name] = debug.code(name, insns, relocations)
     if faults:
         raise diagnostics.joined({str(fault): fault for fault in faults}.values())
-    return tuple(programs)
+    loops = {number: code[name] for number, name in source.loops.items()}
+    return tuple(debug.program(name, link.link(code[name], loops)) for name in source.programs)
 
 
 class _Debug:
     """Types and line information, where the child found them."""
 
-    def __init__(self, compiled: _Compiled) -> None:
+    def __init__(self, compiled: _Compiled, source: Source) -> None:
         self.functions: dict[str, btf.Info] = {}
         self.lines: dict[str, btf.Info] = {}
         if compiled.btf:
-            self.table = btf.Btf(compiled.btf)
+            self.table = btf.Btf(compiled.btf, tuple(source.loops.values()))
             self.functions, lines = btf.sections(self.table, compiled.ext)
             self.lines = {name: btf.plain_paths(self.table, info) for name, info in lines.items()}
 
-    def program(self, name: str, insns: bytes, relocations: tuple[tuple[int, str], ...]) -> Program:
+    def code(self, name: str, insns: bytes, relocations: tuple[tuple[int, str], ...]) -> link.Code:
         if name not in self.functions or name not in self.lines:
-            return Program(name, insns, relocations)
-        function, line = self.functions[name], self.lines[name]
-        return Program(name, insns, relocations, self.table.encode(), function.records, function.size, line.records, line.size)
+            return link.Code(insns, relocations)
+        return link.Code(insns, relocations, self.functions[name], self.lines[name])
+
+    def program(self, name: str, code: link.Code) -> Program:
+        function, line = code.functions, code.lines
+        if not function.size:
+            return Program(name, code.insns, code.relocations)
+        return Program(name, code.insns, code.relocations, self.table.encode(), function.records, function.size, line.records, line.size)
 
     def where(self, name: str, index: int, source: Source) -> Where | None:
         """The author's line of an instruction: the last one known before it, for LLVM leaves out what it made up."""

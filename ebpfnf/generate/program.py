@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from ebpfnf.generate import layout
@@ -14,7 +14,7 @@ from ebpfnf.model import VM_INSTANCES, Fields, Graph, MapSpec, Scope, Segments, 
 from ebpfnf.names import c_field, c_identifier
 from ebpfnf.tables.types import Enumeration, type_of
 
-_FIRST_ID = 0x7F000000  # symbolic map ids: no other constant of a program looks like these
+_FIRST_ID, _FIRST_LOOP = 0x7F000000, 0x7E000000  # symbolic ids of maps and functions: no other constant of a program looks like these
 _HEADERS = ("types.h", "direct.h", "packet.h", "parse.h", "headers.h", "fib.h", "leave.h", "vm.h", "function.h")
 _MMAPABLE, _RDONLY_PROG = 1 << 10, 1 << 7  # linux/bpf.h
 
@@ -36,12 +36,14 @@ def generate(graph: Graph, segments: Segments, fields: Fields, bodies: Mapping[s
     owners = (chains, *(own for _, own in tables))
     maps = (*framework, *(spec for owner in owners for spec in owner.maps))
     ids = {spec.name: _FIRST_ID + k for k, spec in enumerate(maps)}
+    loops = {_FIRST_LOOP + k: name for k, name in enumerate(_loops(owners))}
 
     text = (
         environment()
         .get_template("program.c.j2")
         .render(
             map_ids=[(CIdent(spec.name), CInt(ids[spec.name])) for spec in framework],
+            loops=[(CIdent(name), CInt(number)) for number, name in loops.items()],
             ports=port_views(graph, counters),
             functions=function_views(graph, counters),
             function_ports_size=CInt(layout.FUNCTION_PORTS_SIZE),
@@ -75,7 +77,16 @@ def generate(graph: Graph, segments: Segments, fields: Fields, bodies: Mapping[s
         slot=slot,
         const=layout.const_layout(len(const)),
         map_ids={number: name for name, number in ids.items()},
+        loops=loops,
     )
+
+
+def _loops(owners: Iterable[Made]) -> Iterator[str]:
+    """The functions that accessors hand to bpf_loop, as automaton.c.j2 calls them."""
+    for owner in owners:
+        for table in owner.tables:
+            if table.kind == "automaton":
+                yield f"{owner.prefix}_{table.name.rpartition('.')[2]}_chunk"
 
 
 def _includes(stages: Sequence[Stage]) -> dict[str, str]:

@@ -113,7 +113,8 @@ def template_view(table: Table, prefix: str, ids: Mapping[str, int]) -> TableVie
 
 _ACCESSORS = {
     "exact": ("lookup",), "prefix": ("lookup",), "acl": ("match",), "connections": ("lookup", "touch", "delete"),
-    "counter": ("add",), "histogram": ("record",), "consistent_hash": ("pick",), "automaton": ("cursor", "begin", "step", "rank"),
+    "counter": ("add",), "histogram": ("record",), "consistent_hash": ("pick",),
+    "automaton": ("cursor", "begin", "step", "payload", "rank"),
 }  # fmt: skip
 
 

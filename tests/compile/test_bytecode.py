@@ -48,6 +48,13 @@ def test_what_is_not_resolved_is_a_fault(code: bytes, words: str) -> None:
     assert words in fault.what
 
 
+def test_a_function_is_named_by_an_id_that_is_known() -> None:
+    code = wide(4, 0x7E000000) + wide(1, 0x7F000001) + EXIT
+    assert bytecode.inspect(code, IDS, {0x7E000000}) == (((2, "flows"),), ())
+    assert bytecode.functions(code) == ((0, 0x7E000000),)
+    assert bytecode.inspect(code, IDS)[1][0].index == 0
+
+
 def test_the_second_half_of_a_wide_instruction_is_not_read_as_one() -> None:
     code = struct.pack("<BBhIBBhI", 0x18, 0, 0, 0, 0x85, 1 << 4, 0, 1)
     assert bytecode.inspect(code + EXIT, IDS) == ((), ())

@@ -64,8 +64,8 @@ def test_a_wrong_line_leaves_the_live_machine_alone(firewall: PrivateCopy) -> No
     assert ended(firewall, request(ATTACK)) == "waf.sql_injection"
 
 
-@pytest.mark.parametrize("size", [1023, 1024])
-def test_a_segment_is_looked_at_to_the_limit(firewall: PrivateCopy, size: int) -> None:
+@pytest.mark.parametrize("size", [1459, 1460, 2800])
+def test_a_segment_is_looked_at_to_its_end(firewall: PrivateCopy, size: int) -> None:
     head, tail = "POST / HTTP/1.1\\r\\n\\r\\n", "&q=1 or 1=1"
     filled = size - len("POST / HTTP/1.1....") - len(tail)
     assert ended(firewall, head + "x" * filled + tail) == "waf.sql_injection"

@@ -8,7 +8,6 @@ from functools import lru_cache
 
 from tests.models.base import HTTP_REQUEST, NEXT, Verdict, drop, to
 
-LIMIT = 1024
 FIELD, AMP = "\u0100", "\u0101"  # what separates fields where it stands as it is
 _RAW = {"\n": FIELD, "?": FIELD, "&": AMP, "+": " "}
 _ESCAPE = re.compile(r"%(?:25)*(?:([0-9A-Fa-f]{2})|[0-9A-Fa-f]?)")
@@ -22,7 +21,6 @@ _TOKENS = re.compile(
     | (?P<nothing>[!.&|`\\^~$\x00-\x20\x7f]) | (?P<other>.)""",
     re.VERBOSE | re.DOTALL,
 )
-_WAITING = tuple(f"-/*{AMP}")  # may be half of a symbol
 
 
 def decode(data: bytes) -> str:
@@ -77,12 +75,10 @@ class Grammar:
             out.append(f"(?:{fits}[{self.skip}]*){item[-1] if item[-1] in '?*+' else ''}")
         return "".join(out)
 
-    def tokens(self, text: str, whole: bool) -> Iterator[str]:
-        """The tokens of decoded text; where it was cut off, without what may go on behind it."""
+    def tokens(self, text: str) -> Iterator[str]:
+        """The tokens of decoded text."""
         for found in _TOKENS.finditer(text):
             kind, part = str(found.lastgroup), found[0]
-            if not whole and found.end() == len(text) and ((kind == "behind" and not found["behind"]) or part in _WAITING):
-                return
             if kind in ("behind", "word"):
                 yield from self._word(found["word"].lower(), found["behind"])
             elif kind in ("version", "comment"):
@@ -101,10 +97,8 @@ class Grammar:
 
     def judge(self, payload: bytes) -> str:
         """attack, doubt or nothing"""
-        whole = len(payload) <= LIMIT
-        text = decode(payload + b"\n" if whole else payload[:LIMIT])
         fields = [self.letter("end")]
-        for token in self.tokens(text, whole):
+        for token in self.tokens(decode(payload + b"\n")):
             fields[-1] += self.letter(token)
             if token == "end":
                 fields.append(self.letter("end"))

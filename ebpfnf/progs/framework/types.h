@@ -12,6 +12,9 @@ typedef __be32 be32;
 /* A symbolic map id becomes a file descriptor, or the address of the map's first value, when the program is loaded. */
 #define MAP_FD(id) ((void *)bpf_pseudo_fd(1, (id)))
 #define MAP_VALUE(id) ((void *)bpf_pseudo_fd(2, (id)))
+/* A function behind the program, by its symbolic id (compile/link.py); bpf_loop by its number, which not every bcc knows. */
+#define FUNCTION(id) ((void *)bpf_pseudo_fd(4, (id)))
+#define do_loop(turns, id, argument) ((long (*)(u32, void *, void *, u64))181)(turns, FUNCTION(id), argument, 0)
 
 /* Nothing that the compiler knows about memory holds across this line. */
 #define memory_barrier() asm volatile("" ::: "memory")
@@ -19,6 +22,7 @@ typedef __be32 be32;
 #define as_checked(x) asm volatile("" : "+r"(x))
 
 #define SECOND 1000000000ULL
+#define AUTOMATON_CHUNK 32	/* bytes that an automaton takes in one turn */
 
 /* IPv4 as ::ffff:a.b.c.d (RFC 4291, 2.5.5.2). */
 struct ip_addr {

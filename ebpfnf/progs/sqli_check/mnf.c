@@ -1,6 +1,4 @@
-/* Every byte of a request's segment goes through the machine of `grammar` (docs/reference/body.md, automaton), which decodes escapes. */
-
-enum { LOCAL(LIMIT) = 1024 };	/* bytes: more would cost the verifier too much where several chains share a program */
+/* The payload goes through the machine of `grammar` (docs/reference/body.md, automaton), which decodes escapes. */
 
 MNF(struct pkt *pkt)
 {
@@ -11,16 +9,7 @@ MNF(struct pkt *pkt)
 		return NEXT;
 
 	settle(pkt);
-	for (u32 i = 0; i < LOCAL(LIMIT); i++) {
-		int byte = payload_byte(pkt, i);
-
-		if (byte < 0)
-			break;
-		text_step(&at, byte);
-	}
-	/* What ends with the segment is whole, unless it was too long. */
-	if (pkt->m.pl_len <= LOCAL(LIMIT))
-		text_step(&at, '\n');
+	text_payload(pkt, &at);
 
 	rank = text_rank(&at);
 	if (rank == 2)
