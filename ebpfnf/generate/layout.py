@@ -50,9 +50,14 @@ def struct_size(members: Sequence[Member]) -> int:
 
 
 def metadata_members(fields: Fields) -> tuple[Member, ...]:
-    """The core of struct md, widest first, so that no padding is lost."""
-    members = [Member(field.name, field.c) for field in fields.metadata.values()]
-    return tuple(sorted(members, key=lambda m: -c_size(m.c)[1]))
+    """The core of struct md: what parsing writes, then the rest; each widest first, so that no padding is lost."""
+    ordered = sorted(fields.metadata.values(), key=lambda field: (not field.by_parse, -c_size(field.c)[1]))
+    return tuple(Member(field.name, field.c) for field in ordered)
+
+
+def parsed_words(fields: Fields) -> int:
+    """64-bit words of struct md in which there is something that parsing writes."""
+    return -(-_end(metadata_members(fields)[: sum(field.by_parse for field in fields.metadata.values())]) // 8)
 
 
 def own_metadata(stages: Sequence[Stage]) -> tuple[tuple[str, tuple[Member, ...]], ...]:

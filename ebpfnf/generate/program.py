@@ -49,6 +49,7 @@ def generate(graph: Graph, segments: Segments, fields: Fields, bodies: Mapping[s
             function_ports_size=CInt(layout.FUNCTION_PORTS_SIZE),
             counters=CInt(len(counters.all)),
             record_words=CInt(words),
+            parsed_words=CInt(layout.parsed_words(fields)),
             scratch_words=CInt(scratch),
             slot_size=CInt(slot.size),
             vm=_vm(machines, words, counters.unknown) if machines else None,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import struct
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -28,10 +29,9 @@ class Flow:
         return Flow(self.daddr, self.saddr, self.dport, self.sport, self.proto)
 
     def hash(self) -> int:
-        """flow_hash: multiply and xor-shift over the words of the addresses and one of ports and protocol, as they stand in memory."""
+        """flow_hash: multiply and xor-shift over the words of the addresses and one of ports and protocol, as they lie in memory."""
         words = [int.from_bytes(half, sys.byteorder) for a in (self.saddr, self.daddr) for half in (a[:8], a[8:])]
-        sport, dport = (int.from_bytes(port.to_bytes(2, "big"), sys.byteorder) for port in (self.sport, self.dport))
-        words.append(sport << 32 | dport << 16 | self.proto)
+        words.append(int.from_bytes(struct.pack("!HHB3x", self.sport, self.dport, self.proto), sys.byteorder))
         h = words[0] * 0x9E3779B97F4A7C15 & MASK64
         for word, factor in zip(words[1:], _MIX, strict=True):
             h = (h ^ h >> 29 ^ word) * factor & MASK64

@@ -4,9 +4,7 @@
 
 inline_always u32 ingress_port(void)
 {
-	u64 cpu = bpf_get_smp_processor_id() & HOST->cpu_mask;
-
-	return *(u32 *)(MAP_VALUE(MAP_ingress) + cpu * 64);
+	return *(u32 *)(MAP_VALUE(MAP_ingress) + cpu_here() * 64);
 }
 
 inline_always void count(struct pkt *pkt, u32 counter)

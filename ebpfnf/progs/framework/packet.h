@@ -61,9 +61,15 @@ struct pkt {
 _Static_assert(RECORD_SIZE == 8 * RECORD_WORDS, "the slot must hold the record");
 _Static_assert(sizeof(struct slot) <= SLOT_SIZE, "the slot must fit");
 
+/* The same all through a program: asked for once, whatever is written in between. */
+static u64 (*const cpu_number)(void) __attribute__((const)) = (void *)BPF_FUNC_get_smp_processor_id;
+
 inline_always u64 cpu_here(void)
 {
-	return bpf_get_smp_processor_id() & HOST->cpu_mask;
+	u64 mask;
+
+	asm("%0 = *(u32 *)(%1 + 0)" : "=r"(mask) : "r"(&HOST->cpu_mask));
+	return cpu_number() & mask;
 }
 
 inline_always struct slot *slot_here(void)
@@ -81,6 +87,18 @@ inline_always void record_load(struct pkt *pkt)
 {
 	memory_barrier();
 	__builtin_memcpy(RECORD_OF(pkt), pkt->slot->record, RECORD_SIZE);
+}
+
+/* The same for what parsing writes; the rest of the record is zero until then, on every way. */
+inline_always void parsed_settle(struct pkt *pkt)
+{
+	u64 *saved = pkt->slot->record;
+
+	__builtin_memcpy(saved, &pkt->flow, sizeof(pkt->flow));
+	__builtin_memcpy(saved + sizeof(pkt->flow) / 8, &pkt->m, 8 * PARSED_WORDS);
+	memory_barrier();
+	__builtin_memcpy(&pkt->flow, saved, sizeof(pkt->flow));
+	__builtin_memcpy(&pkt->m, saved + sizeof(pkt->flow) / 8, 8 * PARSED_WORDS);
 }
 
 /* For a body before a long loop: what comes is verified once, and not for each way that led here. */

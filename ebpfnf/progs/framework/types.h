@@ -146,6 +146,15 @@ inline_always int flow_equal(const struct flow *a, const struct flow *b)
 	return x[0] == y[0] && x[1] == y[1] && x[2] == y[2] && x[3] == y[3] && x[4] == y[4];
 }
 
+/* Ports and protocol as they lie in memory. */
+inline_always u64 flow_ends(const struct flow *f)
+{
+	u64 ends;
+
+	__builtin_memcpy(&ends, &f->sport, sizeof(ends));
+	return ends;
+}
+
 /* A mixer of the multiply and xor-shift kind (after MurmurHash3's finaliser); not keyed, so not for tables that an attacker fills. */
 inline_always u32 flow_hash(const struct flow *f)
 {
@@ -154,7 +163,7 @@ inline_always u32 flow_hash(const struct flow *f)
 	h = (h ^ h >> 29 ^ f->saddr.q[1]) * 0xbf58476d1ce4e5b9ULL;
 	h = (h ^ h >> 29 ^ f->daddr.q[0]) * 0x94d049bb133111ebULL;
 	h = (h ^ h >> 29 ^ f->daddr.q[1]) * 0x9e3779b97f4a7c15ULL;
-	h = (h ^ h >> 29 ^ ((u64)f->sport << 32 | (u64)f->dport << 16 | f->proto)) * 0xbf58476d1ce4e5b9ULL;
+	h = (h ^ h >> 29 ^ flow_ends(f)) * 0xbf58476d1ce4e5b9ULL;
 	return (h ^ h >> 32) >> 8;
 }
 
