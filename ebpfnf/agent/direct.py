@@ -41,9 +41,8 @@ def read_rule(table: Table, live: Map, number: int) -> acl.Row | None:
         small, alive = area.rules(part)
         found = next((row for row in small if row.number == number), None)
         if found is None and table.slots:
-            half = area.half(state)
-            first, count = rules.find(half, number)
-            found = area.row(half, number, first, count) if count and _bit(alive, first) else None
+            first, count = area.place(state, number)
+            found = area.row(area.half(state), number, first, count) if count and _bit(alive, first) else None
         return found
 
     return Area(table, live).steady(find)
@@ -67,7 +66,7 @@ def change_rule(table: Table, live: Map, number: int, row: acl.Row | None) -> bo
     state = area.filled()
     small, alive = area.rules(area.small(state))
     rest = [one for one in small if one.number != number]
-    first, count = rules.find(area.half(state), number) if table.slots else (0, 0)
+    first, count = area.place(state, number) if table.slots else (0, 0)
     there = len(rest) < len(small) or (bool(count) and _bit(alive, first))
     if row is not None:
         rest = sorted([*rest, row], key=lambda one: one.number)
@@ -170,10 +169,10 @@ class Area:
                     return found
         raise TableError(f"table '{self.table.name}' is changed all the time", cure="try again")
 
-    def half(self, state: int, size: int = 0) -> memoryview:
-        """The live half, or its first bytes."""
-        start = self._at + shape.halves_at(self.table, self._value) + (self.table.room if state & SECOND else 0)
-        return self._live.memory(start, start + (size or self.table.room))
+    def half(self, state: int, start: int = 0, end: int = 0) -> memoryview:
+        """The live half, or some of its bytes."""
+        at = self._at + shape.halves_at(self.table, self._value) + (self.table.room if state & SECOND else 0)
+        return self._live.memory(at + start, at + (end or self.table.room))
 
     def small(self, state: int) -> bytes:
         """The live small part."""
@@ -192,6 +191,11 @@ class Area:
         half = self.half(state)
         return {number: self.row(half, number, *place) for number, place in rules.index(half).items() if _bit(alive, place[0])}
 
+    def place(self, state: int, number: int) -> tuple[int, int]:
+        """First record of a rule in the large part, and how many; (0, 0) where it is not there."""
+        start, end = rules.index_at(self.half(state, 0, HEADER))
+        return rules.find(self.half(state, start, end), number) if start < end else (0, 0)
+
     def row(self, half: memoryview, number: int, first: int, count: int) -> acl.Row:
         """A rule of the large part."""
         return rules.row(shape.acl_layout(self.table), self._value.size, self.table.slots, half, number, first, count)
@@ -201,21 +205,29 @@ class Area:
         blob = acl.join(shape.acl_layout(self.table), self._value, shape.small_records(self.table), rows)
         return blob.ljust(shape.alive_at(self.table, self._value), b"\0") + alive.to_bytes(self.table.slots // 8, "little")
 
-    def turn(self, before: int, half: bytes | None, small: bytes) -> None:
-        """Write what packets do not look at, then turn them to it. Without a new half the one that is live stays."""
+    def turn(self, before: int, half: bytes | None, small: bytes, *, free: bool = False) -> None:
+        """Write what packets do not look at, then turn them to it. Without a new half the one that is live stays.
+
+        `free`: no packet has looked at the other half for a grace period, so it is written before the last change's has ended.
+        """
         after = (before ^ (SECOND_SMALL if half is None else SECOND | SECOND_SMALL) | FILLED) + TURN
-        if before & FILLED and self.settled() != before:
-            probe.grace()
+        if not free:
+            self._settled(before)
         if half is not None:
             self._words[MADE] += 1
             if half:
-                self.half(after, len(half))[:] = half
+                self.half(after, 0, len(half))[:] = half
+        self._settled(before)
         self._small_memory(after)[: len(small)] = small
         self._words[0] = after  # one store; x86 shows it after those before
         if before & FILLED:
             threading.Thread(target=_settle, args=(self._words, after)).start()
         else:  # what looks into a table runs after it was filled
             self._words[SETTLED] = after
+
+    def _settled(self, state: int) -> None:
+        if state & FILLED and self.settled() != state:
+            _settle(self._words, state)
 
     def _small_memory(self, state: int) -> memoryview:
         start = HEADER + (self._small if state & SECOND_SMALL else 0)

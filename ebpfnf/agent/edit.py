@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
-from ebpfnf.agent import journal, tables
+from ebpfnf.agent import fold, journal, tables
 from ebpfnf.agent.observe import open_statistics, open_table, read_live
 from ebpfnf.errors import AgentError, TableError
 from ebpfnf.kernel.maps import Map
@@ -42,12 +42,15 @@ def put(deployment: str, table: str, key: Any, value: Any) -> None:
     """Add or overwrite an entry, whole: a packet sees it as it was or as it is."""
     with journal.locked(deployment), _live(deployment, table) as live:
         tables.set(live.table, live.entries, key, value, live.statistics)
+        fold.begin(deployment, live.table, live.entries)
 
 
 def delete(deployment: str, table: str, key: Any) -> bool:
     """Remove an entry; False where there was none."""
     with journal.locked(deployment), _live(deployment, table) as live:
-        return tables.delete(live.table, live.entries, key, live.statistics)
+        there = tables.delete(live.table, live.entries, key, live.statistics)
+        fold.begin(deployment, live.table, live.entries)
+        return there
 
 
 @contextmanager

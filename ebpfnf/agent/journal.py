@@ -9,11 +9,15 @@ import contextlib
 import fcntl
 import json
 import os
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
 from ebpfnf.agent import failpoints
 from ebpfnf.errors import AgentError, Busy, PrivilegeError
+from ebpfnf.kernel import pins
+
+_PATIENCE = 0.3  # seconds: changes of one entry are that short
 
 
 def folder() -> Path:
@@ -23,27 +27,54 @@ def folder() -> Path:
 
 @contextlib.contextmanager
 def locked(deployment: str) -> Iterator[None]:
-    """Hold the deployment's lock; Busy names the process that holds it."""
+    """Hold the deployment's lock; Busy names the process that holds it. Where nothing is deployed afterwards the lock's file goes too."""
+    until = time.monotonic() + _PATIENCE
+    while (fd := take(deployment)) is None:
+        if time.monotonic() > until:
+            holder = ""
+            with contextlib.suppress(OSError):
+                holder = (folder() / f"{deployment}.lock").read_text(errors="replace").strip()
+            raise Busy(f"deployment '{deployment}' is being changed by process {holder or 'unknown'}", cure="wait until it is done")
+        time.sleep(_PATIENCE / 300)
     try:
-        folder().mkdir(mode=0o700, parents=True, exist_ok=True)
-        fd = os.open(folder() / f"{deployment}.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-    except PermissionError:
-        raise PrivilegeError(f"no right to write {folder()}", cure="run as root") from None
-    except OSError as error:
-        raise AgentError(f"can't lock deployment '{deployment}': {error.strerror}", cure=f"make {folder()} writable") from None
-    try:
-        try:
-            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            holder = os.pread(fd, 32, 0).decode(errors="replace").strip() or "unknown"
-            raise Busy(f"deployment '{deployment}' is being changed by process {holder}", cure="wait until it is done") from None
         # Who holds it is only for the message above: on a full disk the lock holds all the same.
         with contextlib.suppress(OSError):
             os.ftruncate(fd, 0)
             os.pwrite(fd, f"{os.getpid()}\n".encode(), 0)
         yield
     finally:
+        if not pins.exists(pins.Pins(deployment).directory):
+            discard(deployment)
+        fcntl.flock(fd, fcntl.LOCK_UN)  # a process that was forked meanwhile has the fd too
         os.close(fd)
+
+
+def take(name: str) -> int | None:
+    """The fd that holds the lock of that name, None where another process has it."""
+    try:
+        folder().mkdir(mode=0o700, parents=True, exist_ok=True)
+        while True:
+            fd = os.open(path := folder() / f"{name}.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+            try:
+                fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                if os.path.samestat(os.fstat(fd), os.stat(path)):
+                    return fd
+            except BlockingIOError:
+                os.close(fd)
+                return None
+            except FileNotFoundError:
+                pass
+            os.close(fd)  # who had it before removed its file: another may have made it anew
+    except PermissionError:
+        raise PrivilegeError(f"no right to write {folder()}", cure="run as root") from None
+    except OSError as error:
+        raise AgentError(f"can't lock deployment '{name}': {error.strerror}", cure=f"make {folder()} writable") from None
+
+
+def discard(name: str) -> None:
+    """Remove the file of a lock that is held: whoever waits for it sees that and makes another."""
+    with contextlib.suppress(OSError):
+        os.unlink(folder() / f"{name}.lock")
 
 
 def cut_off(deployment: str) -> str:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import subprocess
 import sys
+import threading
+import time
 from pathlib import Path
 
 import pytest
@@ -30,6 +33,29 @@ def test_second_writer_is_told_who_holds_the_lock() -> None:
             pass
     with journal.locked("dc"):
         pass
+
+
+def test_a_lock_whose_file_goes_with_it_is_held_by_one() -> None:
+    """Who waits has opened the file that is then removed: it must not take that for the lock."""
+    inside, most = 0, list[int]()
+
+    def work() -> None:
+        nonlocal inside
+        done = 0
+        while done < 200:
+            with contextlib.suppress(Busy), journal.locked("dc"):
+                inside += 1
+                most.append(inside)
+                time.sleep(0)
+                inside -= 1
+                done += 1
+
+    threads = [threading.Thread(target=work) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert most == [1] * 800 and not os.listdir(journal.folder())
 
 
 def test_the_note_of_a_dead_writer_is_read_and_garbage_is_absent() -> None:

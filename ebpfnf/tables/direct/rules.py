@@ -24,7 +24,8 @@ from ebpfnf.tables.direct.trie import V4, V6, plant, root_bits
 
 LARGEST = 16384  # records
 FEW = 24  # up to so many records are compared one by one
-CHANGED = 32  # records of the small part where there is a large one
+CHANGED = 384  # records of the small part where there is a large one
+FOLDED = 32  # above so many of them the agent begins to make the large part anew, while changes go on
 _HAVE_BITS = 9  # bits of match.HAVE
 _MAPPED = 0xFFFF
 
@@ -112,15 +113,20 @@ def build(layout: acl.Layout, slots: int, rows: Sequence[acl.Row]) -> bytes:
 
 def index(half: memoryview) -> dict[int, tuple[int, int]]:
     """Number of a rule -> its first record, and how many."""
-    rows, _, at, _ = struct.unpack_from("=IIII", half)
-    numbers = struct.unpack_from(f"={3 * rows}I", half, at)
-    return {numbers[k]: (numbers[k + 1], numbers[k + 2]) for k in range(0, 3 * rows, 3)}
+    at, end = index_at(half)
+    numbers = struct.unpack_from(f"={(end - at) // 4}I", half, at)
+    return {numbers[k]: (numbers[k + 1], numbers[k + 2]) for k in range(0, len(numbers), 3)}
 
 
-def find(half: memoryview, number: int) -> tuple[int, int]:
+def index_at(head: memoryview) -> tuple[int, int]:
+    """Where in a half that begins so its index stands: offset and end."""
+    count, _, at, _ = struct.unpack_from("=IIII", head)
+    return at, at + 12 * count
+
+
+def find(index: memoryview, number: int) -> tuple[int, int]:
     """First record of a rule, and how many; (0, 0) where there is none of that number."""
-    count, _, at, _ = struct.unpack_from("=IIII", half)
-    words = half[at : at + 12 * count].cast("I")
+    words, count = index.cast("I"), len(index) // 12
     place = bisect_left(range(count), number, key=lambda k: words[3 * k])
     return (words[3 * place + 1], words[3 * place + 2]) if place < count and words[3 * place] == number else (0, 0)
 

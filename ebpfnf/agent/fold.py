@@ -1,0 +1,76 @@
+"""Many rules changed live: their large part is made anew by a process of its own, while further changes go on beside it.
+
+Nobody waits for that process, and nothing is lost with it: it changes the table at the very end, in one step under the deployment's
+lock. Where rules changed since it began, they are dead in the new large part and stand in the small one.
+"""
+
+from __future__ import annotations
+
+import os
+from itertools import accumulate
+
+from ebpfnf.agent import direct, journal
+from ebpfnf.kernel import probe
+from ebpfnf.kernel.maps import Map
+from ebpfnf.model import Table
+from ebpfnf.tables import acl
+from ebpfnf.tables.direct import rules, shape
+
+_STREAMS = (0, 1, 2)
+
+
+def begin(deployment: str, table: Table, live: Map) -> None:
+    """Where enough rules stand in the small part, and nobody is at it. For who holds the deployment's lock and has changed the table."""
+    if not (table.kind == "acl" and direct.is_direct(table) and table.slots):
+        return
+    area = direct.Area(table, live)
+    state, made = area.filled(), area.made()
+    small = area.small(state)
+    if sum(len(row.records) for row in area.rules(small)[0]) <= rules.FOLDED:
+        return
+    name = f"{deployment}.fold"
+    lock = journal.take(name)
+    if lock is None:
+        return
+    child = os.fork()
+    if child:
+        os.close(lock)  # the processes below hold it
+        os.waitpid(child, 0)
+        return
+    try:  # twice, so that a long-lived caller has no child to wait for
+        if not os.fork():
+            os.setsid()
+            nowhere = os.open(os.devnull, os.O_RDWR)
+            for stream in _STREAMS:  # whoever waits for the end of our caller's output gets it
+                os.dup2(nowhere, stream)
+            _fold(deployment, area, state, small, made)
+            journal.discard(name)
+    finally:
+        os._exit(0)
+
+
+def _fold(deployment: str, area: direct.Area, state: int, small: bytes, made: int) -> None:
+    probe.grace()  # from now on nobody looks at the other half
+    layout, old = shape.acl_layout(area.table), rules.index(area.half(state))
+    then, alive = area.rules(small)
+    before = {**area.large(state, alive), **{row.number: row for row in then}}
+    ordered = [row for _, row in sorted(before.items())]
+    half, places = direct.half(area.table, {}, ordered), _places(ordered)
+    with journal.locked(deployment):
+        if area.made() != made:
+            return  # another has made all anew
+        state = area.filled()
+        rest, still = area.rules(area.small(state))
+        stays = {row.number for row in rest if row.number in before and acl.same(layout, row, before[row.number])}
+        dead = alive & ~still
+        gone = {row.number for row in then} | {number for number, (first, _) in old.items() if dead >> first & 1}
+        new = (1 << sum(len(row.records) for row in ordered)) - 1
+        for first, count in (places[number] for number in gone - stays):
+            new &= ~((1 << count) - 1 << first)
+        area.turn(state, half, area.small_part([row for row in rest if row.number not in stays], new), free=True)
+
+
+def _places(rows: list[acl.Row]) -> dict[int, tuple[int, int]]:
+    """First record of each rule, and how many, as `rules.build` numbers them."""
+    firsts = accumulate((len(row.records) for row in rows), initial=0)
+    return {row.number: (first, len(row.records)) for row, first in zip(rows, firsts, strict=False)}
