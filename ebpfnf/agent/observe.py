@@ -17,6 +17,7 @@ from ebpfnf.agent.seen import Generation, Observed, PortSeen, Totals
 from ebpfnf.kernel import insn, links, pins, programs
 from ebpfnf.kernel.maps import Map
 from ebpfnf.kernel.pins import Pins
+from ebpfnf.kernel.syscall import BpfError
 from ebpfnf.model import SlotLayout, Table
 from ebpfnf.tables.layout import has_stats, stats_map_name
 
@@ -182,7 +183,13 @@ def _port(at: Pins, name: str) -> PortSeen:
         link = links.info(fd)
     finally:
         os.close(fd)
-    program = programs.open_id(link.prog_id)
+    try:
+        program = programs.open_id(link.prog_id, at.root_program(name))
+    except BpfError as error:
+        if error.errno != errno.EPERM:
+            raise
+        # not the pinned one: it needs to be replaced, whatever it is
+        return PortSeen(name, 0, "", link.prog_id, link.ifindex)
     try:
         about = programs.info(program)
     finally:
@@ -220,12 +227,15 @@ def _owners(deployment: str, interfaces: Mapping[str, Interface], mine: set[int]
                 if port.program in strangers:
                     found[port.program] = f"deployment '{other}' (its port '{name}')"
     for program in strangers - set(found):
-        with contextlib.suppress(OSError):  # gone since
+        try:
             fd = programs.open_id(program)
             try:
                 found[program] = f"another XDP program ('{programs.info(fd).name}', id {program})"
             finally:
                 os.close(fd)
+        except BpfError as error:
+            if error.errno == errno.EPERM:  # else it is gone since
+                found[program] = f"another XDP program (id {program})"
     return found
 
 

@@ -195,7 +195,8 @@ def flip(work: Work, action: Action) -> None:
     try:
         with Map.open(work.pins.root) as root:
             before = root.lookup(_KEY)
-            old = programs.open_id(struct.unpack("=I", before)[0]) if before else None
+            entries = [work.pins.generation(number).program(0) for number in work.pins.generations()]
+            old = programs.open_id(struct.unpack("=I", before)[0], *entries) if before else None
             work.held += [old] if old is not None else []
             root.update(_KEY, struct.pack("=I", new))
     finally:
@@ -238,7 +239,7 @@ def replace(work: Work, action: Action) -> None:
     """Another root program in a link that stays where it is."""
     port = work.ports[action.what]
     program, link = _root_program(work, port), pins.get(work.pins.link(port.name))
-    old = programs.open_id(links.info(link).prog_id)
+    old = programs.open_id(links.info(link).prog_id, work.pins.root_program(port.name))
     work.held += [program, link, old]
 
     def put(fd: int) -> None:

@@ -18,13 +18,14 @@ from types import TracebackType
 from typing import Any
 
 from ebpfnf import bundle as bundles
-from ebpfnf.errors import EbpfnfError, HostUnreachable, NotReached
+from ebpfnf.errors import Busy, EbpfnfError, HostUnreachable, NotReached
 from ebpfnf.fleet import ship, sign
 from ebpfnf.fleet.inventory import Target
 from ebpfnf.fleet.remote import SshHost
 from ebpfnf.model import Bundle
 
 PARALLEL = 32
+PATIENCE = 20.0  # seconds for a change of somebody else's to end
 Watch = Callable[[str, str], None]  # host, what happens there
 
 
@@ -81,22 +82,32 @@ def _outcome(host: SshHost, work: Callable[[SshHost], Any]) -> Outcome:
 
 
 def ask(host: SshHost, command: str, payload: Mapping[str, Any], watch: Watch = unwatched) -> Any:
-    """A command of the agent, once more where the answer was lost: all of them may be done twice."""
+    """A command of the agent, once more where the answer was lost: all of them may be done twice.
+
+    Where another change runs there, perhaps that of a manager that died, its end is waited for.
+    """
     watch(host.name, command)
 
     def say(event: Mapping[str, Any]) -> None:
         watch(host.name, f"{command}: {event['step']}")
 
-    try:
-        return host.run(command, payload, say)
-    except NotReached:
-        raise
-    except HostUnreachable as lost:
-        watch(host.name, "unknown, asking again")
+    until = time.monotonic() + PATIENCE
+    lost: HostUnreachable | None = None
+    while True:
         try:
             return host.run(command, payload, say)
-        except NotReached:
-            raise lost from None
+        except NotReached as error:
+            raise lost or error from None
+        except HostUnreachable as error:
+            if lost:
+                raise
+            lost = error
+            watch(host.name, "unknown, asking again")
+        except Busy:
+            if time.monotonic() > until:
+                raise
+            watch(host.name, "another change runs there, waiting")
+            time.sleep(0.1)
 
 
 def bundle_for(bundle: Bundle, target: Target) -> Bundle:

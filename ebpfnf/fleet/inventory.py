@@ -48,6 +48,7 @@ class Target:
     jump: Target | None = None  # the host through which this one is reached
     netns: str = ""  # network namespace of this machine from which it is reached
     sudo: bool = False
+    agent_user: str = ""  # the agent is this user with three capabilities; empty: whoever came
     ports: Mapping[str, str] = field(default_factory=dict)
     where: Where | None = None
 
@@ -95,6 +96,7 @@ class Settings(shape.Shape):
     jump: Name | None = None
     netns: Name | None = None
     sudo: bool | None = None
+    agent_user: Annotated[str, _fits(_USER, "a user's name")] | None = None
     ports: dict[Kebab, Interface] = {}  # noqa: RUF012 -- pydantic copies it
 
 

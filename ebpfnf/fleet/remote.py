@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import errno
 import json
+import os
 import shlex
 import signal
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from ebpfnf.errors import AgentError, HostUnreachable, PrivilegeError
-from ebpfnf.fleet import ship
+from ebpfnf.fleet import failpoints, ship
 from ebpfnf.fleet.host import Answer, OnEvent, ignore
 from ebpfnf.fleet.inventory import Target
 from ebpfnf.fleet.transport import Channel, Finished, Transport
@@ -19,6 +21,7 @@ _PATH = "PATH=/usr/sbin:/usr/bin:/sbin:/bin:$PATH"  # the machine's own python3 
 _NO_AGENT = 91
 _NO_COMMAND = 127
 _GRACE = 5
+_CAPABILITIES = "-all,+bpf,+net_admin,+perfmon"  # as in hosts/ebpfnf.service
 
 
 class SshHost:
@@ -66,10 +69,9 @@ class SshHost:
             path = ship.agent().path
             argv = ["env", *self._environment, "python3", "-I", path, "serve"]
             self._agent = self._begin(f"test -r {path} || exit {_NO_AGENT}; exec {shlex.join(argv)}")
-        finished = self._agent.talk(json.dumps(asked).encode() + b"\n", answer.line, self._seconds + _GRACE)
+        finished = self._talk(self._agent, asked["command"], json.dumps(asked).encode() + b"\n", answer.line)
         if finished:
             self._agent = None
-            self._refused_by_sudo(finished)
         return finished
 
     def _complaint(self) -> str:
@@ -78,22 +80,42 @@ class SshHost:
     def _install(self, agent: ship.Agent) -> None:
         argv = ["timeout", "-k1", str(self._seconds), "python3", "-I", "-c", ship.installer(), ship.FOLDER, agent.digest]
         channel = self._begin(f"exec {shlex.join(argv)}")
-        finished = channel.talk(agent.data, lambda line: False, self._seconds + _GRACE, last=True)
-        assert finished is not None  # there is no line that it would wait for
-        self._refused_by_sudo(finished)
-        if finished.status:
-            words = finished.complaint.splitlines()[-1:] or [f"status {finished.status}"]
-            raise AgentError(
-                f"'{self.name}' does not take the agent: {words[0]}", self.target.where, "it needs python3, and room in /var/lib"
-            )
+        finished = self._talk(channel, "install", agent.data, None)
+        if finished and finished.status:
+            *_, last = [f"status {finished.status}", *finished.complaint.splitlines()]
+            what, where = f"'{self.name}' does not take the agent: {last}", self.target.where
+            if last.endswith(os.strerror(errno.EACCES)):
+                raise PrivilegeError(what, where, "connect as root, or with 'sudo: true'")
+            raise AgentError(what, where, "it needs python3, and room in /var/lib")
 
     def _begin(self, script: str) -> Channel:
-        argv: Sequence[str] = ["sh", "-c", f"{_PATH}; {script}"]
-        return self._transport.open(shlex.join(["sudo", "-n", *argv] if self.target.sudo else argv))
+        sudo = ["sudo", "-n"] if self.target.sudo else []
+        return self._transport.open(shlex.join([*sudo, *_confined(self.target.agent_user), "sh", "-c", f"{_PATH}; {script}"]))
 
-    def _refused_by_sudo(self, finished: Finished) -> None:
-        if self.target.sudo and (finished.complaint.startswith("sudo:") or finished.status == _NO_COMMAND):
-            words = (finished.complaint.splitlines() or ["not there"])[0].removeprefix("sudo: ")
-            raise PrivilegeError(
-                f"sudo on '{self.name}': {words}", self.target.where, "allow it without a password there, or connect as root"
-            )
+    def _talk(self, channel: Channel, what: str, data: bytes, line: Callable[[str], bool] | None) -> Finished | None:
+        """All that is ever said to a host goes through here. No `line`: this is all, and only the end is waited for."""
+
+        def heard(text: str) -> bool:
+            over = bool(line and line(text))
+            if not over:
+                failpoints.passed(self.name, what, "heard")
+            return over
+
+        failpoints.passed(self.name, what, "before")
+        finished = channel.talk(data, heard, self._seconds + _GRACE, last=line is None)
+        if finished and self.target.sudo:
+            *_, last = ["", *finished.complaint.splitlines()]  # before it there may be warnings, such as of a name that it can't resolve
+            if (finished.status == 1 and last.startswith("sudo:")) or (finished.status == _NO_COMMAND and "sudo:" in last):
+                words = last.rpartition("sudo:")[2].strip()
+                raise PrivilegeError(
+                    f"sudo on '{self.name}': {words}", self.target.where, "allow it without a password there, or connect as root"
+                )
+        return finished
+
+
+def _confined(user: str) -> Sequence[str]:
+    """What goes before a command so that it is that user's, with no more rights than packets need, and no way to more."""
+    if not user:
+        return ()
+    rights = [f"--{which}={_CAPABILITIES}" for which in ("inh-caps", "ambient-caps", "bounding-set")]
+    return ("setpriv", f"--reuid={user}", f"--regid={user}", "--init-groups", "--no-new-privs", *rights)

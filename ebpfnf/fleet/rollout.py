@@ -100,12 +100,16 @@ class Rollout:
     def _batch(self, names: Sequence[str]) -> bool:
         """Whether all of them are well with it."""
         before = {each.host: each for each in self._fleet.each(self._status, names)}
-        todo = []
+        todo, unjudged = [], []
         for name, each in before.items():
             if each.error is not None:
                 self._failed(each)
             elif each.result["digest"] == self._parcels[name].bundle.digest and not each.result["warnings"]:
-                self._states[name] = "updated" if self._states[name] == "begun" else "already"
+                if self._states[name] == "begun":  # whoever sent it may have died before he looked
+                    self._states[name] = "updated"
+                    unjudged.append(name)
+                else:
+                    self._states[name] = "already"
             else:
                 todo.append(name)
         if self._why:
@@ -115,11 +119,12 @@ class Rollout:
                 self._failed(each)
             else:
                 self._states[each.host] = "updated"
-        if todo and not self._why:
-            for name in names:
+        changed = [*unjudged, *todo]
+        if changed and not self._why:
+            for name in changed:
                 self._watch(name, "soaking")
             time.sleep(self._policy.soak)
-            for each in self._fleet.each(lambda host: self._look(host, before[host.name].result), todo):
+            for each in self._fleet.each(lambda host: self._look(host, before[host.name].result), changed):
                 if each.error is not None:
                     self._failed(each)
                 elif each.result:

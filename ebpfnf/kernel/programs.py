@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import ctypes
 import errno
+import os
 import struct
 from dataclasses import dataclass
 
-from ebpfnf.kernel import syscall
+from ebpfnf.kernel import pins, syscall
 from ebpfnf.kernel.syscall import BpfError, Command, address, bpf, bpf_at
 
 XDP_TYPE = 6
@@ -131,8 +132,14 @@ def btf_load(data: bytes) -> int:
     return bpf(Command.BTF_LOAD, bytearray(struct.pack("=QQIII", address(raw), 0, len(raw), 0, 0) + bytes(4)))
 
 
-def open_id(program_id: int) -> int:
-    """An fd of the program with this id."""
+def open_id(program_id: int, *pinned: str) -> int:
+    """An fd of the program with this id: by one of the pins that may be its own, else by its number, for which CAP_SYS_ADMIN is needed."""
+    for path in pinned:
+        fd = pins.find(path)
+        if fd is not None:
+            if info(fd).id == program_id:
+                return fd
+            os.close(fd)
     return bpf(Command.PROG_GET_FD_BY_ID, bytearray(struct.pack("=III", program_id, 0, 0)))
 
 

@@ -39,8 +39,19 @@ cd /
 echo "$pid" >"/.before$folder/pid.new"
 mv "/.before$folder/pid.new" "/.before$folder/pid"
 umount -l /.before
-# what ran before a power cut runs again before the first packet comes
-[ ! -e /var/lib/ebpfnf/agent/current.pyz ] || python3 -I /var/lib/ebpfnf/agent/current.pyz boot >/var/lib/ebpfnf/boot.log 2>&1 </dev/null || :
+boot() { # what ran before a power cut runs again before the first packet comes; as systemd would do it, where the unit is installed
+	unit=/etc/systemd/system/ebpfnf.service
+	if [ -e "$unit" ]; then
+		systemd-tmpfiles --create ebpfnf.conf
+		user=$(sed -n 's/^User=//p' "$unit")
+		caps=-all,$(sed -n 's/^AmbientCapabilities=CAP_/+/p' "$unit" | sed 's/ CAP_/,+/g' | tr A-Z a-z)
+		setpriv --reuid="$user" --regid="$user" --init-groups --inh-caps="$caps" --ambient-caps="$caps" --bounding-set="$caps" \
+			--no-new-privs $(sed -n 's/^ExecStart=//p' "$unit")
+	else
+		/usr/bin/python3 -I /var/lib/ebpfnf/agent/current.pyz boot
+	fi
+}
+[ ! -e /var/lib/ebpfnf/agent/current.pyz ] || boot >/var/lib/ebpfnf/boot.log 2>&1 </dev/null || :
 for port in "$@"; do ip link set "$port" up; done
 /usr/sbin/sshd -D -e -f /etc/ssh/lab/config &
 wait # also for whoever lost its parent

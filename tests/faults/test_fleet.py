@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import os
-import signal
 import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from ebpfnf import bundle as bundles
 from ebpfnf.errors import AgentError, HostUnreachable, NotReached
 from ebpfnf.fleet import inventory
 from ebpfnf.fleet.change import Fleet, ask
@@ -185,38 +182,3 @@ def test_two_managers(lab: HostLab) -> None:
         report = Rollout(found, NAME, sent(found, 2), QUICK, watch).run()
     assert report.hosts["h2"] == "failed" and "was claimed by" in report.why["h2"] and report.hosts["h3"] == "untouched"
     assert running(lab) == {"h1": 3, "h2": 3, "h3": 3}
-
-
-_MANAGER = """
-import os, signal, sys
-from pathlib import Path
-from ebpfnf import bundle
-from ebpfnf.fleet import inventory
-from ebpfnf.fleet.change import Fleet, parcels
-from ebpfnf.fleet.gate import Gates
-from ebpfnf.fleet.rollout import Policy, Rollout
-file, hosts, left = sys.argv[1], sys.argv[2], [int(sys.argv[3])]
-def watch(host, words):
-    left[0] -= 1
-    if left[0] == 0:
-        os.kill(os.getpid(), signal.SIGKILL)
-with Fleet(inventory.load(Path(hosts)).select()) as fleet:
-    sent = parcels(bundle.decode(Path(file).read_bytes()), [host.target for host in fleet.hosts.values()], {})
-    Rollout(fleet, "hot-swap", sent, Policy(soak=0.0), watch).run()
-"""
-
-
-@pytest.mark.parametrize("point", [2, 8, 13, 19, 25, 33])
-def test_a_manager_that_dies(lab: HostLab, tmp_path: Path, point: int) -> None:
-    """At any point of a rollout over three hosts: each runs the old or the new, and the same rollout again goes on from there."""
-    (tmp_path / "bundle").write_bytes(bundles.encode(rig.bundle(2)))
-    argv = [sys.executable, "-c", _MANAGER, str(tmp_path / "bundle"), str(lab.inventory)]
-    environment = {**os.environ, "PYTHONPATH": os.getcwd()}
-    died = subprocess.run([*argv, str(point)], capture_output=True, text=True, env=environment, check=False)
-    assert died.returncode == -signal.SIGKILL, died.stderr
-    marks = running(lab)
-    assert set(marks.values()) <= {1, 2} and list(marks.values()) == sorted(marks.values(), reverse=True), "in order, first hosts first"
-    with fleet(lab) as found:
-        again = Rollout(found, NAME, sent(found, 2), QUICK).run()
-    assert again.complete and (again.resumed or point <= 8), "once the hosts were claimed, they know the plan"
-    assert running(lab) == {"h1": 2, "h2": 2, "h3": 2}
