@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from ebpfnf.lab.lab import Lab
+from ebpfnf.lab.pages import page
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,17 +31,30 @@ class Answers:
 
 
 def fetch(
-    lab: Lab, address: str, requests: int, *, path: str = "/", port: int = 80, concurrency: int = 16, source: str = "", timeout: float = 3.0
+    lab: Lab,
+    address: str,
+    requests: int,
+    *,
+    path: str = "/",
+    port: int = 80,
+    concurrency: int = 16,
+    source: str = "",
+    timeout: float = 3.0,
+    host: str = "client",
+    headers: str = "",
 ) -> Answers:
-    """`requests` times GET `path`?n=<number> from the lab's client, each on its own connection, all within `timeout` seconds each.
+    """`requests` times GET `path`?n=<number> from a host of the lab, each on its own connection, all within `timeout` seconds each.
 
-    source: the client's address to send from. A server must echo the path and name itself, or the request has failed.
+    path: `{n}` in it is the number. source: the address to send from. headers: more lines for the request's head.
+    A server must echo the path and name itself, or give the page that is there byte for byte, or the request has failed.
     """
-    with lab.enter("client"):
-        return asyncio.run(_fetch_all(address, requests, path, port, concurrency, source, timeout))
+    with lab.enter(host):
+        return asyncio.run(_fetch_all(address, requests, path, port, concurrency, source, timeout, headers))
 
 
-async def _fetch_all(address: str, requests: int, path: str, port: int, concurrency: int, source: str, timeout: float) -> Answers:
+async def _fetch_all(
+    address: str, requests: int, path: str, port: int, concurrency: int, source: str, timeout: float, headers: str
+) -> Answers:
     backends: Counter[str] = Counter()
     failures: Counter[str] = Counter()
     numbers = iter(range(requests))
@@ -49,7 +63,8 @@ async def _fetch_all(address: str, requests: int, path: str, port: int, concurre
         for number in numbers:
             try:
                 async with asyncio.timeout(timeout):
-                    backends[await _get(address, port, f"{path}{'&' if '?' in path else '?'}n={number}", source)] += 1
+                    asked = f"{path.replace('{n}', str(number))}{'&' if '?' in path else '?'}n={number}"
+                    backends[await _get(address, port, asked, source, headers)] += 1
             except TimeoutError:
                 failures["timed out"] += 1
             except (OSError, ValueError, asyncio.IncompleteReadError) as error:
@@ -59,18 +74,22 @@ async def _fetch_all(address: str, requests: int, path: str, port: int, concurre
     return Answers(requests, backends, failures)
 
 
-async def _get(address: str, port: int, path: str, source: str) -> str:
+async def _get(address: str, port: int, path: str, source: str, headers: str) -> str:
     """The name of the backend that answered; ValueError when the answer is not the one to this request."""
     reader, writer = await asyncio.open_connection(address, port, local_addr=(source, 0) if source else None)
     try:
         host = f"[{address}]" if ":" in address else address
-        writer.write(f"GET {path} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n".encode())
+        writer.write(f"GET {path} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n{headers}\r\n".encode())
         head = await reader.readuntil(b"\r\n\r\n")
         body = await reader.read()
     finally:
         writer.close()
     if not head.startswith(b"HTTP/1.1 200 "):
         raise ValueError("answer was no 200")
+    if known := page(path):
+        if body != known[1]:
+            raise ValueError("a page was not as it is")
+        return head.lower().partition(b"x-backend: ")[2].partition(b"\r")[0].decode()
     answer = json.loads(body)
     if answer["path"] != path or not answer["backend"]:
         raise ValueError("answer was to another request")

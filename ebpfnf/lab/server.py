@@ -1,4 +1,4 @@
-"""A web server for lab hosts: tells who answered what to whom, as JSON. `python -m ebpfnf.lab.server NAME LISTENING-FD`"""
+"""A web server for lab hosts: `python -m ebpfnf.lab.server NAME LISTENING-FD`. It gives pages, else tells who answered what to whom."""
 
 from __future__ import annotations
 
@@ -7,6 +7,8 @@ import json
 import socket
 import sys
 from typing import cast
+
+from ebpfnf.lab.pages import page
 
 _LIMIT = 65536  # a request's head; what is longer is no client of ours
 
@@ -30,13 +32,17 @@ class _Connection(asyncio.Protocol):
             head, _, self.head = self.head.partition(b"\r\n\r\n")
             self.answer(head.split(b"\r\n"))
 
+    def about(self, path: str) -> bytes:
+        return json.dumps({"backend": self.name, "path": path, "client": self.peer}).encode() + b"\n"
+
     def answer(self, lines: list[bytes]) -> None:
         words = lines[0].split(b" ")
         path = words[1].decode("latin-1") if len(words) == 3 else ""
         status = b"200 OK" if words[0] in (b"GET", b"HEAD") and path else b"400 Bad Request"
-        body = json.dumps({"backend": self.name, "path": path, "client": self.peer}).encode() + b"\n"
+        kind, body = page(path) or ("application/json", self.about(path))
         close = b"connection: close" in (line.lower() for line in lines[1:])
-        head = b"HTTP/1.1 %s\r\nContent-Type: application/json\r\nContent-Length: %d\r\n" % (status, len(body))
+        head = b"HTTP/1.1 %s\r\nContent-Type: %s\r\nContent-Length: %d\r\n" % (status, kind.encode(), len(body))
+        head += b"X-Backend: %s\r\n" % self.name.encode()
         head += b"Connection: %s\r\n\r\n" % (b"close" if close else b"keep-alive")
         self.transport.write(head + (b"" if words[0] == b"HEAD" else body))
         if close:

@@ -1,4 +1,4 @@
-"""What a lab is made of, as values; DEMO is the data-centre edge of examples/dc-edge, LINE what a load passes through."""
+"""What a lab is made of, as values; DEMO is the edge of examples/dc-edge with a branch office, LINE what a load passes through."""
 
 from __future__ import annotations
 
@@ -82,8 +82,24 @@ DEMO = Topology(
             (
                 Port("eth0", "02:00:00:00:02:01", ("192.0.2.1/24", "2001:db8:ffff::1/64")),
                 Port("eth1", "02:00:00:00:02:02", ("10.1.0.1/24", "2001:db8:1::1/64")),
+                Port("eth2", "02:00:00:00:02:03", ("10.8.0.1/24", "2001:db8:8::1/64"), gro=True),
             ),
+            routes=(("10.9.0.0/24", "10.8.0.2"), ("2001:db8:9::/64", "2001:db8:8::2")),
             forwards=True,
+        ),
+        Host(
+            "branch",
+            (
+                Port("eth0", "02:00:00:00:08:01", ("10.9.0.1/24", "2001:db8:9::1/64"), gro=True),
+                Port("eth1", "02:00:00:00:08:02", ("10.8.0.2/24", "2001:db8:8::2/64"), gro=True),
+            ),
+            routes=(("198.51.100.0/24", "10.8.0.1"), ("2001:db8::/64", "2001:db8:8::1")),
+            forwards=True,
+        ),
+        Host(
+            "office",
+            (Port("eth0", "02:00:00:00:09:02", ("10.9.0.9/24", "2001:db8:9::9/64"), gro=True, tx_checksum=False),),
+            routes=(("198.51.100.0/24", "10.9.0.1"), ("2001:db8::/64", "2001:db8:9::1")),
         ),
         Host(
             "switch",
@@ -95,6 +111,8 @@ DEMO = Topology(
     ),
     cables=(
         Cable("client:eth0", "dut:eth0"),
+        Cable("office:eth0", "branch:eth0"),
+        Cable("branch:eth1", "dut:eth2"),
         Cable("switch:dut", "dut:eth1"),
         Cable("switch:web1", "web1:eth0"),
         Cable("switch:web2", "web2:eth0"),

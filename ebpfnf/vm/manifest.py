@@ -103,10 +103,12 @@ def spelling(text: str) -> str:
     """A parameter's type in its normal spelling; ValueError says what was wanted."""
     if text in LISTS:
         return text
+    if text == "port":
+        return "u16"  # a guest has the number
     kind = type_of(text)
     if kind.spelling == "bool" or isinstance(kind, Enumeration | Duration) or (isinstance(kind, Integer) and not kind.big):
         return kind.spelling
-    raise ValueError("a type: u8, u16, u32, u64, bool, duration, enum[...] or " + ", ".join(LISTS))
+    raise ValueError("a type: u8, u16, u32, u64, bool, duration, port, enum[...] or " + ", ".join(LISTS))
 
 
 def canonical(kind: str, value: Any) -> Any:

@@ -11,6 +11,7 @@ MNF(struct pkt *pkt)
 	pkt->m.hash = step->hash;
 	pkt->m.class = step->class;
 	pkt->m.http = step->http;
+	pkt->m.doubt = step->doubt;
 	pkt->m.backend = step->backend;
 	pkt->m.backend_port = step->backend_port;
 	pkt->m.backend_ip = step->backend_ip;

@@ -1,0 +1,5 @@
+MNF(struct pkt *pkt)
+{
+	pkt->m.doubt = cfg.value;
+	return NEXT;
+}
