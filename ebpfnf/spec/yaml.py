@@ -200,7 +200,9 @@ class _Builder:
             self.problems.add(f"not YAML: {quote(what)[1:-1]}", where)
             return None
         except (YAMLError, ValueError, OverflowError, IndexError, RecursionError, NotImplementedError) as error:
-            self.problems.add(f"not YAML: {quote(' '.join(str(error).split()))[1:-1]}", self.place(event) if event else Where(self.name))
+            # what chr() says of an escape such as \UFFFFFFFF differs from one Python to the next
+            what = "a character that does not exist" if isinstance(error, (ValueError, OverflowError)) else " ".join(str(error).split())
+            self.problems.add(f"not YAML: {quote(what)[1:-1]}", self.place(event) if event else Where(self.name))
             return None
         if self.root is None:
             self.problems.add("the file is empty", Where(self.name, 1, 1))

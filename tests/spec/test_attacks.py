@@ -29,7 +29,7 @@ REFUSED = {
     "c-comment-in-chain-name": "8:3: name 'a*/ int x; /*' (wanted a lower-kebab name",
     "c-in-instance-name": "6:3: name 'a(){} int x' (wanted a lower-kebab name",
     "c-include-in-vnf-name": "6:16: vnf '#include \"/etc/shadow\"' (wanted a lower-kebab name",
-    "code-point-out-of-range": "2:1: not YAML: Python int too large to convert to C int",
+    "code-point-out-of-range": "2:1: not YAML: a character that does not exist",
     "date": "2:13: '2024-01-01' is not clear (quote it: it may be read as a date)",
     "deep-block": "1:41: nested too deep (at most 20 levels)",
     "deep-flow-closed": "1:23: nested too deep (at most 20 levels)",
