@@ -22,6 +22,7 @@ from ebpfnf.tables.layout import key_type, value_type
 
 T = TypeVar("T")
 _TRIES = 100
+_PIECE = 1 << 20
 
 
 def is_direct(table: Table) -> bool:
@@ -224,6 +225,18 @@ class Area:
             threading.Thread(target=_settle, args=(self._words, after)).start()
         else:  # what looks into a table runs after it was filled
             self._words[SETTLED] = after
+
+    def take(self, other: Area) -> None:
+        """Become what another table of the same layout is; this one is new, no packet looks into it."""
+        state = other.filled()
+        for start in range(0, self.table.room, _PIECE):
+            end = min(start + _PIECE, self.table.room)
+            piece = other.half(state, start, end)
+            if piece != bytes(end - start):  # what was never written needs no page of ours
+                self.half(state, start, end)[:] = piece
+        self._small_memory(state)[:] = other.small(state)
+        self._words[MADE] += 1
+        self._words[SETTLED] = self._words[0] = state
 
     def _settled(self, state: int) -> None:
         if state & FILLED and self.settled() != state:

@@ -12,8 +12,9 @@ from ebpfnf.agent import functions
 from ebpfnf.agent.manifest import Manifest
 from ebpfnf.agent.netlink import Interface
 from ebpfnf.agent.seen import Generation, Observed, PortSeen
+from ebpfnf.bundle import to_json
 from ebpfnf.errors import AgentError
-from ebpfnf.model import VM_INSTANCES, Bundle, Port, Scope
+from ebpfnf.model import VM_INSTANCES, Bundle, Port, Scope, Table
 from ebpfnf.vm import lifecycle
 
 _GRACE = "until its last packet is through"
@@ -107,6 +108,36 @@ def plan_undeploy(seen: Observed) -> tuple[Action, ...]:
     return (*detach, *_halt((), seen), Action("remove", seen.deployment, "all pins, state included"))
 
 
+@dataclass(frozen=True, slots=True)
+class Moves:
+    """Kept tables that packets fill and that stand on another map than now, with how they were: carried over, or empty at first."""
+
+    carried: tuple[tuple[Table, Table], ...] = ()
+    emptied: tuple[str, ...] = ()
+
+    def __str__(self) -> str:
+        carried = f"; carries over {', '.join(table.name for _, table in self.carried)}" if self.carried else ""
+        return carried + (f"; another layout, so it begins empty: {', '.join(self.emptied)}" if self.emptied else "")
+
+
+def moves(bundle: Bundle, seen: Observed) -> Moves:
+    """What becomes of kept tables of which the backing, the size or the layout changes. Entries come along where they look the same."""
+    running = seen.running
+    if running is None or running.manifest is None:
+        return Moves()
+    before = {table.name: table for table in running.manifest.tables if table.keep}
+    new = {spec.name for spec in bundle.maps if spec.scope is Scope.STATE and spec.pin not in running.manifest.state}
+    pairs = [(before[table.name], table) for table in bundle.tables if table.map in new and table.name in before]
+    fits = [_entries(was) == _entries(table) for was, table in pairs]
+    carried = tuple(pair for pair, fit in zip(pairs, fits, strict=True) if fit)
+    return Moves(carried, tuple(table.name for (_, table), fit in zip(pairs, fits, strict=True) if not fit))
+
+
+def _entries(table: Table) -> object:
+    """What entries look like."""
+    return to_json((table.kind, table.key, table.value, table.buckets))
+
+
 def bound(ports: tuple[Port, ...], seen: Observed) -> dict[str, tuple[int, int]]:
     """Port -> ifindex and MTU: what a generation's constants say of its interfaces."""
     found = {port.name: seen.interfaces[port.interface] for port in ports if port.interface in seen.interfaces}
@@ -122,11 +153,11 @@ def in_place(port: Port, seen: Observed) -> bool:
 def _fresh(bundle: Bundle, seen: Observed, options: Options) -> tuple[Action, ...]:
     number, live = seen.next_number, seen.live
     state = {spec.pin for spec in bundle.maps if spec.scope is Scope.STATE}
-    kept = sorted(state & set(seen.state))
-    words = f"{len(bundle.programs)} programs, {len(bundle.maps)} maps{_state_words(kept, state)}"
+    kept = sorted(state & set(seen.running.manifest.state if seen.running and seen.running.manifest else seen.state))
+    words = f"{len(bundle.programs)} programs, {len(bundle.maps)} maps{_state_words(kept, state)}{moves(bundle, seen)}"
     actions = [Action("load", str(number), words, "unload")]
     filled = [table for table in bundle.tables if table.filled_by == "operator"]
-    if filled:
+    if filled or moves(bundle, seen).carried:
         words = f"{len(filled)} tables, {sum(len(table.entries) for table in filled)} entries"
         if seen.edited and options.keep_entries:
             words += ", live entries kept in " + ", ".join(sorted(seen.edited))

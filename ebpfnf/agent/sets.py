@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 import struct
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from ebpfnf.errors import TableError
 from ebpfnf.kernel import atomic
@@ -66,6 +66,23 @@ def put(table: Table, live: Map, key: bytes, value: bytes) -> bool:
             area.alone(key, slot)
             return True
     raise TableError(f"table '{table.name}' is full: no room for this key, its two sets hold {2 * WAYS}")
+
+
+def fill(table: Table, live: Map, entries: Iterable[tuple[bytes, bytes]]) -> int:
+    """Make these the entries of a table that no packet looks into; how many found a place."""
+    area = _Sets(table, live)
+    area.clear()
+    area.seed()
+    now, placed = (atomic.jiffies() >> _TICK & 0xFFFF) << 16 | VALID, 0
+    for key, value in entries:
+        tag, slots = area.homes(key)
+        one, two = ([slot for slot in home if not area.states[slot]] for home in (slots[:WAYS], slots[WAYS:]))
+        free = two if len(two) > len(one) else one
+        if free:
+            area.write(free[0], key, value)
+            area.states[free[0]] = tag << 32 | now
+            placed += 1
+    return placed
 
 
 def delete(table: Table, live: Map, key: bytes) -> bool:
@@ -144,6 +161,10 @@ class _Sets:
         if other is not None:
             higher = max(other, mine)
             self.swap(higher, self.states[higher], 0)
+
+    def clear(self) -> None:
+        """No entries any more."""
+        self._head[HEADER:] = bytes(len(self._head) - HEADER)
 
     def seed(self) -> None:
         """Drawn now where no packet was here yet."""

@@ -8,10 +8,10 @@ import struct
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
-from ebpfnf.agent import failpoints, functions, machines, manifest, netlink, observe, outputs, retired, tables, values
+from ebpfnf.agent import carry, failpoints, functions, machines, manifest, netlink, observe, outputs, retired, tables, values
 from ebpfnf.agent.load import HostFacts, Loaded
 from ebpfnf.agent.load import load as load_bundle
-from ebpfnf.agent.plan import Action, bound
+from ebpfnf.agent.plan import Action, bound, moves
 from ebpfnf.agent.seen import Observed
 from ebpfnf.bundle import to_json
 from ebpfnf.errors import AgentError
@@ -20,6 +20,7 @@ from ebpfnf.kernel.maps import Map
 from ebpfnf.kernel.pins import Pins
 from ebpfnf.kernel.syscall import cpu_slots
 from ebpfnf.model import Bundle, MapSpec, Port, Scope
+from ebpfnf.tables.layout import stats_map_name
 from ebpfnf.vm import lifecycle
 
 _KEY = bytes(4)
@@ -79,22 +80,22 @@ def load(work: Work, action: Action) -> None:
 
 
 def fill(work: Work, action: Action) -> None:
-    """The operator's tables, as the file says or as they are live."""
+    """The operator's tables, as the file says or as they are live, and what packets made in tables that stand on other maps now."""
     bundle, loaded = work.parts()
-    running = work.seen.running
-    before = running.manifest if running else None
+    before = work.seen.running.manifest if work.seen.running else None
+    old = carry.Old(work.pins, before, work.seen.edited) if before else None
     for table in bundle.tables:
-        if table.filled_by != "operator":
-            continue
-        entries = table.entries
-        if before and work.keep_entries and table.name in work.seen.edited:
-            old = next(t for t in before.tables if t.name == table.name)
-            if to_json((old.kind, old.key, old.value)) != to_json((table.kind, table.key, table.value)):
-                raise AgentError(f"table '{table.name}' has another layout now: its live entries can't be kept", cure="--discard-entries")
-            with observe.open_table(work.pins, before, old) as live:
-                entries = tuple(tables.dump(old, live))
-        with _map(loaded, table.map) as new:
-            tables.fill(table, new, entries)
+        if table.filled_by == "operator":
+            with _map(loaded, table.map) as new:
+                if not (old and old.fill(table, new, work.keep_entries)):
+                    tables.fill(table, new, table.entries)
+    for was, table in moves(bundle, work.seen).carried:
+        statistics = stats_map_name(table)
+        with _map(loaded, table.map) as new, contextlib.ExitStack() as also:
+            stats = also.enter_context(_map(loaded, statistics)) if statistics in loaded.maps else None
+            left = old.carry(was, table, new, stats) if old else 0
+        if left:
+            work.notices.append(f"table '{table.name}': {left} entries found no room in its new place")
 
 
 def check(work: Work, action: Action) -> None:

@@ -28,16 +28,16 @@ from ebpfnf.tables.text import bucket_labels, key_text, parse_key
 from ebpfnf.tables.types import Record
 
 _ZERO = bytes(4)
-_BLOBS = ("acl", "consistent_hash", "automaton")
-_COUNTS = ("counter", "histogram")
+BLOBS = ("acl", "consistent_hash", "automaton")
+COUNTS = ("counter", "histogram")
 _SHOWN = 3  # differences that are named
 
 
 def fill(table: Table, live: Map | int, entries: Iterable[tuple[str, Any]]) -> None:
     """Write all entries into a table that is new and empty. `live` is its map, or the fd of it."""
-    with _opened(live) as target:
+    with opened(live) as target:
         wanted = _canonical(table, entries)
-        if table.kind not in _BLOBS and len(wanted) > table.size:
+        if table.kind not in BLOBS and len(wanted) > table.size:
             raise TableError(f"table '{table.name}': {len(wanted)} entries, it holds {table.size}")
         if _whole(table):
             rows = {_row_key(table, key): _row(table, key, value) for key, value in wanted.items()}
@@ -57,8 +57,8 @@ def get(table: Table, live: Map, key: Any) -> Any:
     if _whole(table):
         row = _blob(table, live)[1].get(_row_key(table, _key(table, key)))
         return None if row is None else _content(table, row)
-    if table.kind in _COUNTS:
-        return _counts(table, live)[_index(table, key)]
+    if table.kind in COUNTS:
+        return sums(table, live)[_index(table, key)]
     wanted = encode_key(table, _key(table, key))
     data = sets.get(table, live, wanted) if sets.is_shared(table) else live.lookup(wanted)
     return None if data is None else value_type(table).decode(data)
@@ -74,7 +74,7 @@ def set(table: Table, live: Map, key: Any, value: Any, stats: Map | None = None)
     if _whole(table):
         size, rows = _blob(table, live)
         rows = {**rows, _row_key(table, wanted): _row(table, wanted, content)}
-        if table.kind not in _BLOBS and len(rows) > table.size:
+        if table.kind not in BLOBS and len(rows) > table.size:
             raise _full(table, repr(key))
         _swap(table, live, size, rows)
         return
@@ -82,11 +82,11 @@ def set(table: Table, live: Map, key: Any, value: Any, stats: Map | None = None)
     data = encode_key(table, wanted)
     if sets.is_shared(table):
         if sets.put(table, live, data, value_type(table).encode(content)):
-            _count(stats, "created")
+            note(stats, "created")
         return
     with _refusals(table, repr(key)):
         if live.lookup(data) is None:
-            _count(stats, "created")
+            note(stats, "created")
         live.update(data, value_type(table).encode(content))
 
 
@@ -101,38 +101,39 @@ def delete(table: Table, live: Map, key: Any, stats: Map | None = None) -> bool:
         if gone in rows:
             _swap(table, live, size, {number: row for number, row in rows.items() if number != gone})
         return gone in rows
-    if table.kind in _COUNTS and table.backing == "direct":
+    if table.kind in COUNTS and table.backing == "direct":
         direct.zero(table, live, _index(table, key))
         return True
-    if table.kind in _COUNTS:
+    if table.kind in COUNTS:
         index, zero = struct.pack("=I", _index(table, key)), bytes(value_type(table).size)
         live.update(index, [zero] * len(live.lookup_percpu(index) or ()) if live.per_cpu else zero)
         return True
     data = encode_key(table, wanted)
     removed = sets.delete(table, live, data) if sets.is_shared(table) else live.delete(data)
     if removed:
-        _count(stats, "deleted")
+        note(stats, "deleted")
     return removed
 
 
 def dump(table: Table, live: Map) -> Iterator[tuple[str, Any]]:
     """All entries as (key, value). Of counters those that counted, of a histogram each bucket with its bounds as key."""
     kind = key_type(table)
-    if table.kind in _BLOBS:
+    if table.kind in BLOBS:
         yield from ((str(number), _content(table, row)) for number, row in sorted(_blob(table, live)[1].items()))
     elif table.kind == "histogram":
-        yield from zip(bucket_labels(table.buckets), _counts(table, live), strict=True)
+        yield from zip(bucket_labels(table.buckets), sums(table, live), strict=True)
     elif table.kind == "counter":
-        for index, value in enumerate(_counts(table, live)):
+        for index, value in enumerate(sums(table, live)):
             if any(value.values()) if isinstance(value, dict) else value:
                 yield str(index), value
     else:
         values = value_type(table)
-        for raw, data in _raw(table, live):
-            yield key_text(kind, decode_key(table, raw)), values.decode(data)
+        for encoded, data in raw(table, live):
+            yield key_text(kind, decode_key(table, encoded)), values.decode(data)
 
 
-def _raw(table: Table, live: Map) -> Iterable[tuple[bytes, bytes]]:
+def raw(table: Table, live: Map) -> Iterable[tuple[bytes, bytes]]:
+    """Encoded keys and values of a table that is neither counted nor one value."""
     if sets.is_shared(table):
         return sets.rows(table, live)
     return direct.read(table, live).items() if direct.is_direct(table) else live.items()
@@ -143,7 +144,7 @@ def diff(table: Table, live: Map, entries: Iterable[tuple[str, Any]]) -> str:
     kind = key_type(table)
     there = {key: value for key, value in dump(table, live)}
     wanted = _canonical(table, entries)
-    if table.kind in _BLOBS:  # to bits and back, so that both are in their normal spelling
+    if table.kind in BLOBS:  # to bits and back, so that both are in their normal spelling
         wanted = {key: _content(table, _row(table, key, value)) for key, value in wanted.items()}
     said = {key_text(kind, key): value for key, value in wanted.items()}
     words = [f"'{key}' is live only" for key in there if key not in said]
@@ -223,14 +224,14 @@ def _index(table: Table, key: Any) -> int:
 
 
 def _changeable(table: Table) -> None:
-    if table.kind in _COUNTS:
+    if table.kind in COUNTS:
         raise TableError(f"table '{table.name}' is counted by packets", cure="delete an entry to start again at zero")
 
 
 # ---------------------------------------------------------------- maps
 
 
-def _counts(table: Table, live: Map) -> list[Any]:
+def sums(table: Table, live: Map) -> list[Any]:
     """All values of an array, summed over the CPUs."""
     kind = value_type(table)
     if table.backing == "direct":
@@ -246,13 +247,13 @@ def _counts(table: Table, live: Map) -> list[Any]:
     return sums
 
 
-def _count(stats: Map | None, what: str) -> None:
+def note(stats: Map | None, what: str, number: int = 1) -> None:
     """Note an entry made or removed by hand, in the entry of the statistics that packets leave alone."""
     if stats is not None:
         index = struct.pack("=I", 1)
         slots = stats.lookup_percpu(index) or []
         numbers = list(struct.unpack("=3Q", slots[0]))
-        numbers[STATS.index(what)] += 1
+        numbers[STATS.index(what)] += number
         stats.update(index, [struct.pack("=3Q", *numbers), *slots[1:]])
 
 
@@ -263,10 +264,7 @@ def _blob(table: Table, outer: Map) -> tuple[int, dict[int, Any]]:
     """The capacity of the live blob, and its rows."""
     if table.backing == "direct":
         return 0, direct.read(table, outer)
-    number = outer.lookup(_ZERO)
-    if number is None:
-        raise TableError(f"table '{table.name}' was never filled", cure="deploy again")
-    with Map(maps.open_id(struct.unpack("=I", number)[0])) as inner:
+    with Map(maps.open_id(blob_id(table, outer))) as inner:
         data = inner.lookup(_ZERO) or b""
     size, kind = capacity_of(table, len(data)), value_type(table)
     if table.kind == "automaton":
@@ -274,6 +272,14 @@ def _blob(table: Table, outer: Map) -> tuple[int, dict[int, Any]]:
     if table.kind == "consistent_hash":
         return size, maglev.decode_blob(size, kind, data)
     return size, {row.number: row for row in acl.split(acl_layout(table), kind, size, data)}
+
+
+def blob_id(table: Table, outer: Map) -> int:
+    """The id of the map that holds a table which is one value; TableError where it was never filled."""
+    number = outer.lookup(_ZERO)
+    if number is None:
+        raise TableError(f"table '{table.name}' was never filled", cure="deploy again")
+    return int(struct.unpack("=I", number)[0])
 
 
 def _swap(table: Table, outer: Map, size: int, rows: Mapping[int, Any]) -> None:
@@ -299,12 +305,12 @@ def _swap(table: Table, outer: Map, size: int, rows: Mapping[int, Any]) -> None:
 
 def _whole(table: Table) -> bool:
     """Whether a change replaces the table as a whole."""
-    return table.kind in _BLOBS or direct.is_direct(table)
+    return table.kind in BLOBS or direct.is_direct(table)
 
 
 def _row_key(table: Table, key: Any) -> Any:
     """A canonical key as rows have it: a number, or encoded."""
-    return key if table.kind in _BLOBS else encode_key(table, key)
+    return key if table.kind in BLOBS else encode_key(table, key)
 
 
 def _row(table: Table, number: int, entry: Any) -> Any:
@@ -334,7 +340,8 @@ def _content(table: Table, row: Any) -> Any:
 
 
 @contextmanager
-def _opened(live: Map | int) -> Iterator[Map]:
+def opened(live: Map | int) -> Iterator[Map]:
+    """A map, or the map of an fd, which stays open."""
     if isinstance(live, Map):
         yield live
         return

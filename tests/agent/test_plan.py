@@ -180,3 +180,18 @@ def test_who_may_send_to_an_interface_that_takes_nothing_is_told() -> None:
         found = outputs.warnings(wanted, interfaces)
         assert len(found) == told, then
         assert all("port 'lan': 'eth1' takes no frames" in words for words in found)
+
+
+def test_kept_state_on_another_map_is_carried_over_or_said_to_begin_empty() -> None:
+    """By what its entries look like: the pin tells only that the map is another one."""
+
+    def kept(pin: str, size: int, value: str) -> Bundle:
+        flows = Table("lb.nat.flows", "flows", "connections", None, value, size, "packets", "host", "evict", True)
+        return sealed(dataclasses.replace(bundle(state=pin), tables=(flows,)))
+
+    seen = running(kept("flows-v1", 16, "u32"))
+    assert "keeps flows-v1" in plan(dataclasses.replace(kept("flows-v1", 16, "u32"), digest="x"), seen)[0].detail
+    assert plan(kept("flows-v2", 32, "u32"), seen)[0].detail.endswith("; 1 new state tables; carries over lb.nat.flows")
+    assert plan(kept("flows-v2", 16, "u64"), seen)[0].detail.endswith("; another layout, so it begins empty: lb.nat.flows")
+    both = running(kept("flows-v2", 32, "u32"), kept("flows-v1", 16, "u32"))  # a map that an earlier generation left is not what is kept
+    assert "carries over lb.nat.flows" in plan(dataclasses.replace(kept("flows-v2", 32, "u32"), digest="x"), both)[0].detail
