@@ -71,7 +71,7 @@ def apply(
 
 def rollback(deployment: str, emit: Emit = silent, manager: store.Manager | None = None, leaving: str = "") -> Result:
     """Back to the generation before. `leaving`: only if the bundle of that digest is live, else nothing is done."""
-    with _change(deployment) as seen, store.keeping("rollback", deployment, manager) as keeper:
+    with _change(deployment) as seen, _known(seen, manager), store.keeping("rollback", deployment, manager) as keeper:
         running = seen.running
         if leaving and (running is None or running.manifest is None or running.manifest.digest != leaving):
             return Result(deployment, seen.live, False)
@@ -109,7 +109,7 @@ def reconcile(deployment: str, emit: Emit = silent) -> Result:
 
 def undeploy(deployment: str, emit: Emit = silent, manager: store.Manager | None = None) -> Result:
     """Take it off this host, with its state and its counts."""
-    with _change(deployment) as seen, store.keeping("undeploy", deployment, manager) as keeper:
+    with _change(deployment) as seen, _known(seen, manager), store.keeping("undeploy", deployment, manager) as keeper:
         result = _run("undeploy", plan_undeploy(seen), _work(seen, ()), emit)
         keeper.then.append(partial(store.undeployed, deployment))
         keeper.outcome = _outcome(result, "")
@@ -148,6 +148,15 @@ def _change(deployment: str, *, entries: bool = False) -> Iterator[Observed]:
             yield observe(deployment, entries=entries)
         except OSError as error:
             raise refused(error, "nothing was changed") from error
+
+
+@contextmanager
+def _known(seen: Observed, manager: store.Manager | None) -> Iterator[None]:
+    """A manager's mistake in a name must leave nothing behind, a claim neither."""
+    if manager and not seen.exists and not store.folder(seen.deployment).exists():
+        known = ", ".join(sorted({*pins.deployments(), *store.deployments()}))
+        raise AgentError(f"there is no deployment '{seen.deployment}' here", cure=f"there are: {known}" if known else "there is none")
+    yield
 
 
 def refused(error: OSError, cure: str, what: str = "") -> EbpfnfError:

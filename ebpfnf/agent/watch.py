@@ -1,4 +1,5 @@
-"""`ebpfnf watch`: a deployment's VMs are asked whether they serve; who does not is left out at once, and started again.
+"""`ebpfnf watch`: a deployment's VMs are asked whether they serve; who does not is left out at once, and started again. Ports that lost
+their programs get them back.
 
 Optional: packets flow without it. It keeps nothing but how long to wait before the next try; what is live is read anew in every round.
 """
@@ -12,8 +13,10 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from ebpfnf.agent import apply, functions, journal, machines, manifest, netlink, observe, values, vms
-from ebpfnf.errors import AgentError, EbpfnfError
+from ebpfnf.agent import apply, functions, journal, machines, manifest, netlink, observe, store, values, vms
+from ebpfnf.agent.plan import Options, plan_reconcile
+from ebpfnf.agent.seen import Observed
+from ebpfnf.errors import AgentError, Busy, EbpfnfError
 from ebpfnf.kernel.maps import Map
 from ebpfnf.kernel.pins import Pins
 from ebpfnf.vm import lifecycle
@@ -21,6 +24,7 @@ from ebpfnf.vm.health import Watched
 from ebpfnf.vm.lifecycle import Name
 
 ROUND = 0.05  # seconds between two rounds of questions
+_PORTS = 0.5  # seconds between two looks at the ports
 _LONGEST = 30.0  # seconds between two tries to start a VM that does not stay
 
 Emit = Callable[[str, Mapping[str, Any]], None]
@@ -36,6 +40,8 @@ class Watch:
     _watched: dict[str, Watched] = field(default_factory=dict)
     _tries: dict[str, tuple[int, float]] = field(default_factory=dict)  # how many, and when the next may be
     _child: int = 0
+    _looked: float = 0.0  # at the ports
+    _alarm: str = ""  # what is wrong with them, as it was told
     _functions: manifest.Manifest | None = None  # of the live generation
 
     def run(self) -> None:
@@ -47,6 +53,9 @@ class Watch:
             except AgentError:
                 broken = []
             self._repair(broken)
+            if time.monotonic() - self._looked > _PORTS:
+                self._mend()
+                self._looked = time.monotonic()
             self.ended.wait(ROUND)
         if self._child:
             os.waitpid(self._child, 0)
@@ -74,6 +83,32 @@ class Watch:
                     vms.serve(devices, state, vm.number, taps)
                     self.emit("serve", {"what": vm.stage, "detail": f"{len(taps)} of {vm.instances} virtual machines serve"})
         return broken
+
+    def _mend(self) -> None:
+        """Attach what has lost its link; where an interface is another one now, or all pins are gone, apply what a manager left."""
+        try:
+            seen = observe.observe(self.deployment)
+            kept = None if seen.live and self._attached(seen) else store.kept(self.deployment)
+            if kept:
+                apply.apply(kept, Options(keep_entries=True), self.emit, trusted=True)
+            self._alarm = ""
+        except Busy:
+            pass
+        except (OSError, EbpfnfError) as error:
+            if str(error) != self._alarm:
+                self._alarm = str(error)
+                self.emit("alarm", {"what": self.deployment, "detail": self._alarm})
+
+    def _attached(self, seen: Observed) -> bool:
+        """Whether all ports are, perhaps by what was done now. AgentError where they can't be, and no manager left a bundle."""
+        try:
+            if any(action.verb in ("attach", "replace") for action in plan_reconcile(seen)):  # VMs are started by `_repair`
+                apply.reconcile(self.deployment, self.emit)
+        except AgentError:
+            if store.kept(self.deployment) is None:
+                raise
+            return False
+        return True
 
     def _repair(self, broken: list[Name]) -> None:
         """Start what is broken again, in a process of its own: it holds libvirt no longer than that takes."""

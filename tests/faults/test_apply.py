@@ -7,6 +7,7 @@ import dataclasses
 import os
 import subprocess
 import time
+from pathlib import Path
 
 import pytest
 
@@ -278,3 +279,24 @@ def test_a_table_whose_pin_is_gone(bench: Bench) -> None:
         bench.run("table get", {"table": "one.acl.hosts", "key": "192.0.2.1"})
     bench.run("undeploy")
     assert not bench.run("observe")["exists"]
+
+
+def test_a_flapping_interface_changes_nothing(bench: Bench) -> None:
+    bench.apply(bench.chain(XDP_PASS))
+    before = bench.snapshot()
+    for state in ("down", "up") * 3:
+        ip("-n", bench.netns, "link", "set", "wan0", state)
+    assert bench.snapshot() == before and bench.answer("wan") == XDP_PASS
+    assert not bench.apply(bench.chain(XDP_PASS))["changed"]
+    bench.tidy()
+
+
+def test_a_managers_mistake_in_a_name_leaves_nothing(bench: Bench, tmp_path: Path) -> None:
+    bench.environment["EBPFNF_STATE"] = str(tmp_path / "state")
+    manager = {"manager": {"by": "somebody", "epoch": 1, "plan": ""}}
+    bench.apply(bench.chain(XDP_PASS), **manager)
+    for command in ("undeploy", "rollback"):
+        with pytest.raises(AgentError, match=f"there is no deployment 'wrong' here .there are: {bench.name}"):
+            bench.run(command, {**manager, "deployment": "wrong"})
+    assert os.listdir(tmp_path / "state") == [bench.name]
+    assert bench.run("undeploy", manager)["changed"] and not bench.run("undeploy", manager)["changed"], "it may be asked twice"
