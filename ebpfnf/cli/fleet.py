@@ -99,12 +99,15 @@ def history(deployment: Deployment, hosts: Inventory, output: OutputOption = Out
 
     with everywhere.fleet(hosts) as found, everywhere.watched(list(found.hosts)) as watch:
         outcomes = found.each(lambda one: ask(one, "kept", {"deployment": deployment}, watch)["history"])
+    if not any(each.error or each.result for each in outcomes):
+        raise EbpfnfError(f"no manager changed a deployment '{deployment}' there", cure="'ebpfnf status --hosts' names those that run")
     if output is Output.json:
         everywhere.report(outcomes, output, str)
         return
     rows = [_entry(each.host, entry) for each in outcomes if not each.error for entry in finished(each.result)]
     columns = ("host", "when", "verb", "who", "epoch#", "bundle", "what")
-    text.table("", columns, sorted(rows, key=lambda row: str(row[1]))) if rows else text.line(f"no manager changed '{deployment}' there")
+    if rows:
+        text.table("", columns, sorted(rows, key=lambda row: str(row[1])))
     everywhere.finish(outcomes)
 
 
