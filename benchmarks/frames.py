@@ -25,6 +25,7 @@ class Mix:
     proto: str = "tcp"
     destination: str = ""  # default: the service's address of the family
     port: int = 80
+    source: str = ""  # default: 10.9.0.0 or 2001:db8:9::; its low 16 bits are zero
 
     def sizes(self) -> tuple[int, ...]:
         """Of each template."""
@@ -45,8 +46,7 @@ class Mix:
         room = max(0, size - headers)
         payload = (_REQUEST if http else bytes([0x80 | 1]) * len(_REQUEST))[:room].ljust(room, b"x")
         source, destination = ("10.9.0.0", "198.51.100.7") if self.family == 4 else ("[2001:db8:9::]", "[2001:db8::7]")
-        if self.destination:
-            destination = self.destination
+        source, destination = self.source or source, self.destination or destination
         flags = "flags PA " if self.proto == "tcp" else ""
         # the flow's number is added to source address and port, low bits of which are zero here
         words = f"{self.proto} {source}:16384 > {destination}:{self.port} {flags}eth 02:00:00:00:09:01 > 02:00:00:00:02:01 payload '"

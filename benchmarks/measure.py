@@ -22,6 +22,8 @@ class Figure:
     rounds: int
     unit: str
     goal: float | None = None  # at most this much
+    x: float | None = None  # of a series: what grows, and the line that it belongs to
+    line: str = ""
 
     @property
     def met(self) -> bool | None:
@@ -29,9 +31,19 @@ class Figure:
         return None if self.goal is None else self.median <= self.goal
 
 
+class Unavailable(Exception):
+    """What a benchmark needs is not on this machine."""
+
+
 def figure(name: str, samples: Sequence[float], unit: str, goal: float | None = None) -> Figure:
     """The samples of one quantity as a figure."""
     return Figure(name, statistics.median(samples), min(samples), max(samples), len(samples), unit, goal)
+
+
+def point(line: str, what: str, x: float, samples: Sequence[float], unit: str) -> Figure:
+    """A point of a series: `x` of `what`."""
+    name = ", ".join(part for part in (f"{x:,g} {what}" if x < 1e6 else f"{x / 1e6:g}M {what}", line) if part)
+    return Figure(name, statistics.median(samples), min(samples), max(samples), len(samples), unit, x=x, line=line or what)
 
 
 def ratio(name: str, over: Sequence[float], under: Sequence[float], goal: float | None = None) -> Figure:

@@ -62,7 +62,7 @@ class Memory:
             bundle = next(iter(self._bundles.values()))
             indices = stack.enter_context(surroundings(bundle.ports, self._testbed))
             host = HostFacts.measure({name: (index, 1500) for name, index in indices.items()})
-            self._ifindex = next(iter(indices.values()))
+            self.ifindex = next(iter(indices.values()))
             for name, each in self._bundles.items():
                 self.loaded[name] = stack.enter_context(load(each, host=host))
                 fill(each, self.loaded[name], self.cpu)
@@ -94,7 +94,7 @@ class Memory:
     def one(self, arm: str) -> tuple[int, bytes]:
         """XDP action and the frame that an arm leaves of the next packet of the mix."""
         self._arm.update(bytes(4), struct.pack("=I", self._entries[arm]))
-        return self._runner.run(self._frame, 1, self._ifindex), self._runner.data
+        return self._runner.run(self._frame, 1, self.ifindex), self._runner.data
 
     def restart(self) -> None:
         """The mix begins again with its first packet."""
@@ -115,10 +115,10 @@ class Memory:
     def time(self, arm: str, runs: int = _RUNS) -> float:
         """Gross ns a packet."""
         self._arm.update(bytes(4), struct.pack("=I", self._entries[arm]))
-        self._runner.run(self._frame, min(runs, max(1000, self._mix.flows)), self._ifindex)  # warm, every flow known
+        self._runner.run(self._frame, min(runs, max(1000, self._mix.flows)), self.ifindex)  # warm, every flow known
         times = []
         for _ in range(_PARTS):
-            self._runner.run(self._frame, runs, self._ifindex)
+            self._runner.run(self._frame, runs, self.ifindex)
             times.append(self._runner.ns)
         return float(min(times))  # what other processes took away is not the program's
 

@@ -1,32 +1,59 @@
-"""Figures as drawings (`python -m benchmarks --plots FOLDER`): medians with their range. Needs the extra `bench`."""
+"""Results that were kept (`--keep FOLDER`), as drawings beside them: `python -m benchmarks plots`. Needs the extra `bench`."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import json
 from pathlib import Path
+from typing import Any
 
-from benchmarks.measure import Figure
+from benchmarks.measure import Figure, Unavailable
+
+FOLDER = Path(__file__).resolve().parent.parent / "docs" / "explanation" / "figures"
 
 
-def draw(results: Mapping[str, Sequence[Figure]], folder: Path) -> None:
-    """One SVG a benchmark, of its figures in nanoseconds."""
-    import matplotlib
-
+def draw(folder: Path = FOLDER) -> list[Path]:
+    """One SVG for each NAME.json: lines where something grows, else bars; medians with least and most. Same results, same file."""
+    try:
+        import matplotlib
+    except ImportError:
+        raise Unavailable("matplotlib draws: pip install 'ebpfnf[bench]'") from None
     matplotlib.use("svg")
-    matplotlib.rcParams["svg.hashsalt"] = "ebpfnf"  # the same figures make the same file
+    matplotlib.rcParams |= {"svg.hashsalt": "ebpfnf", "font.size": 9}
     from matplotlib import pyplot
 
-    folder.mkdir(parents=True, exist_ok=True)
-    for name, figures in results.items():
-        shown = [f for f in figures if f.unit == "ns"]
-        if not shown:
-            continue
-        plot, axes = pyplot.subplots(figsize=(8, 0.8 + 0.28 * len(shown)), layout="constrained")
-        reach = [[f.median - f.low for f in shown], [f.high - f.median for f in shown]]
-        axes.barh([f.name for f in shown], [f.median for f in shown], xerr=reach, color="#4878a8", ecolor="#303030", capsize=2)
-        axes.invert_yaxis()
-        axes.set_xlabel("ns a packet: median, least and most")
-        axes.set_title(name)
+    made = []
+    for file in sorted(folder.glob("*.json")):
+        shown = [f for f in (Figure(**each) for each in json.loads(file.read_text())) if f.unit == "ns"]
+        series = [f for f in shown if f.x is not None]
+        plot, axes = pyplot.subplots(figsize=(6.4, 3.6 if series else 0.8 + 0.25 * len(shown)), layout="constrained")
+        if series:
+            _lines(axes, series)
+        else:
+            _bars(axes, shown)
+        axes.set_title(file.stem)
         axes.spines[["top", "right"]].set_visible(False)
-        plot.savefig(folder / f"{name}.svg", metadata={"Date": None})
+        made.append(file.with_suffix(".svg"))
+        plot.savefig(made[-1], metadata={"Date": None})
         pyplot.close(plot)
+    return made
+
+
+def _lines(axes: Any, series: list[Figure]) -> None:
+    for line in dict.fromkeys(f.line for f in series):
+        points = [f for f in series if f.line == line]
+        reach = [[f.median - f.low for f in points], [f.high - f.median for f in points]]
+        axes.errorbar([f.x for f in points], [f.median for f in points], reach, marker="o", markersize=3, capsize=2, label=line)
+    axes.set_xscale("log")
+    if max(f.median for f in series) > 20 * min(f.median for f in series):
+        axes.set_yscale("log")
+    else:
+        axes.set_ylim(bottom=0)
+    axes.set_ylabel("ns a packet")
+    axes.legend(frameon=False, fontsize=8)
+
+
+def _bars(axes: Any, shown: list[Figure]) -> None:
+    reach = [[f.median - f.low for f in shown], [f.high - f.median for f in shown]]
+    axes.barh([f.name for f in shown], [f.median for f in shown], xerr=reach, color="#4878a8", ecolor="#303030", capsize=2)
+    axes.invert_yaxis()
+    axes.set_xlabel("ns a packet")

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
-from benchmarks.measure import Figure, figure
+from benchmarks.measure import Figure, point
 from ebpfnf.model import Table
 from ebpfnf.tables.layout import kernel_maps
 from tests.kernel.table_rig import Rig, table
@@ -38,6 +38,7 @@ class Case:
     """A table, how the key of a packet is made in C from the random `r`, and the lookup, which writes what it found to in->out[0]."""
 
     name: str
+    count: int
     table: Callable[[str], Table]  # of the mode
     key: str
     look: str
@@ -49,11 +50,12 @@ def run() -> list[Figure]:
     """Every case, kernel and direct; net of the program that makes the key."""
     figures: list[Figure] = []
     for case in cases():
-        figures += _measured(case)
+        figures += measured(case)
     return figures
 
 
-def _measured(case: Case) -> Iterator[Figure]:
+def measured(case: Case, rounds: int = ROUNDS) -> Iterator[Figure]:
+    """Kernel and direct by turns, net of the program that makes the key, after both were seen to find the same."""
     body = _PROGRAMS % {"next": _NEXT, "key": case.key, "look": case.look}
     programs = ["empty", "look"]
     if case.fill:
@@ -73,11 +75,11 @@ def _measured(case: Case) -> Iterator[Figure]:
                 rigs[mode].run(program="touch", repeat=case.fill)
         _verify(rigs)
         samples: dict[str, list[float]] = {mode: [] for mode in rigs}
-        for turn in range(ROUNDS):
+        for turn in range(rounds):
             for mode in rigs if turn % 2 else reversed(rigs):
                 samples[mode].append(_ns(rigs[mode], "look") - _ns(rigs[mode], "empty"))
     for mode, values in samples.items():
-        yield figure(f"{case.name}, {mode} ({said[mode]})", values, "ns")
+        yield point(f"{case.name}, {mode}", f"entries ({said[mode]})", case.count, values, "ns")
 
 
 def _verify(rigs: dict[str, Rig]) -> None:
@@ -97,21 +99,21 @@ def _ns(rig: Rig, program: str) -> float:
 def cases() -> Iterator[Case]:
     """From small to large."""
     for count in (10, 1000, 10_000, 100_000, 500_000):
-        yield _prefixes(count, 4)
-        yield _prefixes(count, 6)
+        yield prefixes(count, 4)
+        yield prefixes(count, 6)
     for count in (10, 1000, 100_000, 1_000_000):
         yield _exact(count)
     for count in (10, 30, 100, 1000, 10_000):
         yield _rules(count)
     for count in (1000, 100_000, 1_000_000):
-        yield from _flows(count)
+        yield from flows(count)
     yield from _small()
 
 
 _V4 = 0x9E3779B1  # odd: numbers that are multiplied by it, modulo a power of two, stay apart and are scattered
 
 
-def _prefixes(count: int, version: int) -> Case:
+def prefixes(count: int, version: int) -> Case:
     if version == 4:
         nets = [f"{ipaddress.IPv4Address((n * _V4 & 0xFFFFFF) << 8)}/24" for n in range(count)]
         key = "pkt->flow.saddr.w[3] = bpf_htonl((u32)((r % COUNT * 0x9E3779B1ULL & 0xffffff) << 8 | (r >> 56)));"
@@ -124,7 +126,7 @@ def _prefixes(count: int, version: int) -> Case:
     entries = tuple((net, n) for n, net in enumerate(nets))
     look = "u32 *v = s_nets_lookup(&pkt->flow.saddr); in->out[0] = v ? *v : 99999999;"
     return Case(
-        f"prefix v{version} {count}", lambda mode: table("nets", "prefix", size=count, entries=entries, mode=mode),
+        f"prefix v{version}", count, lambda mode: table("nets", "prefix", size=count, entries=entries, mode=mode),
         key.replace("COUNT", str(count)), look,
     )  # fmt: skip
 
@@ -133,7 +135,7 @@ def _exact(count: int) -> Case:
     entries = tuple((str(ipaddress.IPv4Address(n * _V4 & 0xFFFFFFFF)), n) for n in range(count))
     look = "u32 *v = s_hosts_lookup(&pkt->flow.saddr); in->out[0] = v ? *v : 99999999;"
     key = f"pkt->flow.saddr.w[3] = bpf_htonl((u32)(r % {count} * 0x9E3779B1ULL));"
-    return Case(f"exact {count}", lambda mode: table("hosts", "exact", key="ip", size=count, entries=entries, mode=mode), key, look)
+    return Case("exact", count, lambda mode: table("hosts", "exact", key="ip", size=count, entries=entries, mode=mode), key, look)
 
 
 def _rules(count: int) -> Case:
@@ -162,10 +164,10 @@ def _rules(count: int) -> Case:
     look = "struct s_rules_value *v = s_rules_match(pkt); in->out[0] = v ? v->class + 1 : 0;"
     value = [["action", "enum[allow,deny]"], ["class", "u16"]]
     made = {"fields": fields, "value": value, "size": 16384 if count > 4000 else 4096, "entries": entries}
-    return Case(f"acl {count} rules", lambda mode: table("rules", "acl", **made, mode=mode), key, look)
+    return Case("acl", count, lambda mode: table("rules", "acl", **made, mode=mode), key, look)
 
 
-def _flows(count: int) -> Sequence[Case]:
+def flows(count: int) -> Sequence[Case]:
     """Known connections looked up; and new ones begun in a full table, each in the place of an old one."""
 
     def made(mode: str) -> Table:
@@ -177,8 +179,8 @@ def _flows(count: int) -> Sequence[Case]:
 
     touch = "s_flows_v v = { .last_seen = n, .port = 1 }; in->out[0] = s_flows_touch(&pkt->flow, &v);"
     look = "s_flows_v *v = s_flows_lookup(&pkt->flow); in->out[0] = v ? v->port : 0;"
-    known = Case(f"flows {count} known", made, key(f"r % {count // 2}"), look, count // 2, touch)
-    begun = Case(f"flows {count} begun, full", made, key("r"), touch, count * 2, touch)
+    known = Case("flows known", count, made, key(f"r % {count // 2}"), look, count // 2, touch)
+    begun = Case("flows begun, full", count, made, key("r"), touch, count * 2, touch)
     return known, begun
 
 
@@ -201,7 +203,8 @@ def _small() -> Iterator[Case]:
     ):
         table_name = {"counter": "counts", "histogram": "sizes", "consistent_hash": "backends"}[kind]
         yield Case(
-            f"{name} x 8", partial(_table, table_name, kind, more), "", "".join(look.replace("TURN", str(3 * k)) for k in range(8)),
+            f"{name} x 8", more["size"], partial(_table, table_name, kind, more), "",
+            "".join(look.replace("TURN", str(3 * k)) for k in range(8)),
         )  # fmt: skip
 
 
@@ -213,6 +216,6 @@ if __name__ == "__main__":
     import sys
 
     for case in cases():
-        if not sys.argv[1:] or any(word in case.name for word in sys.argv[1:]):
-            for f in _measured(case):
+        if not sys.argv[1:] or any(word in f"{case.name} {case.count}" for word in sys.argv[1:]):
+            for f in measured(case):
                 print(f"{f.name:<70} {f.median:8.1f} {f.unit} ({f.low:.1f} to {f.high:.1f})", flush=True)

@@ -1,0 +1,102 @@
+"""What a profile and the choice of segments are worth: whole chains predicted from it, and `auto` held against all other segmentations."""
+
+from __future__ import annotations
+
+import dataclasses
+import statistics
+from collections.abc import Callable, Iterator, Sequence
+from itertools import combinations, permutations
+
+from benchmarks import chains
+from benchmarks.frames import Mix
+from benchmarks.measure import ROUNDS, Figure, figure, ratio
+from benchmarks.memory import Memory
+from ebpfnf import packets, pipeline, spec
+from ebpfnf.analyse import cost, profile
+from ebpfnf.analyse.drive import Drive
+from ebpfnf.generate import segment
+from ebpfnf.model import Bundle, Deployment, Segments
+
+_PROFILED = ("edge", "stats", "waf", "lb")  # the example's own chain
+
+
+def paths() -> Iterator[tuple[str, ...]]:
+    """Chains of the example's VNFs that the profile has not seen, nor as the beginning of another; the load balancer stays behind the
+    firewalls, which know the service's address."""
+    for size in range(4):
+        for path in permutations(_PROFILED[:3], size):
+            for whole in (path, (*path, "lb")):
+                if whole and whole != _PROFILED[: len(whole)]:
+                    yield whole
+
+
+def deployment(path: Sequence[str]) -> Deployment:
+    """The example with one chain, as the file says it."""
+    whole = spec.load(chains.DC_EDGE)
+    chain = dataclasses.replace(whole.chains[0], path=tuple(path), path_where=(), then="out:lan")
+    used = tuple(i for i in whole.instances if i.name in path)
+    seen = tuple(e for e in whole.expect if e.on == "wan" and e.verdict == "REDIRECT")
+    return dataclasses.replace(whole, name="predict", instances=used, chains=(chain,), expect=seen, optimise=False)
+
+
+def predictions(rounds: int = ROUNDS) -> list[Figure]:
+    """Chains of which the profile has only seen the mNFs, in another chain: how far off the prediction is, in percent of what was measured.
+
+    Three quarters are one program; every fourth is cut into its VNFs or mNFs, so that hops are predicted too.
+    """
+    costs = profile.measure(deployment(_PROFILED))
+    bundles: dict[str, Bundle] = {}
+    for k, path in enumerate(paths()):
+        level = ("chain", "chain", "chain", ("vnf", "mnf")[k // 4 % 2])[k % 4]
+        bundles[f"{'-'.join(path)}, {level}"] = pipeline.build(deployment(path), level)
+    measured = _measured(bundles, min(5, rounds))
+    off = {name: (cost.expected(bundles[name], costs)["inbound"] / statistics.median(measured[name]) - 1) * 100 for name in bundles}
+    found = sorted(map(abs, off.values()))
+    return [
+        *(figure(f"{name}, off by", [percent], "%") for name, percent in off.items()),
+        dataclasses.replace(figure("median of all", found, "%", 10.0)),
+        figure("90th percentile", [found[-1 - len(found) // 10]], "%", 25.0),
+    ]
+
+
+def _measured(bundles: dict[str, Bundle], rounds: int) -> dict[str, list[float]]:
+    """Ns of the mean of the expected packets, round by round, there and back."""
+    whole = deployment(_PROFILED)
+    frames = [packets.build(e.packet, e.where) for e in whole.expect]
+    found: dict[str, list[float]] = {name: [] for name in bundles}
+    with Drive(bundles, whole.testbed) as drive:
+        for turn in range(rounds):
+            for name in list(bundles)[:: 1 if turn % 2 == 0 else -1]:
+                found[name].append(statistics.mean(drive.time(name, frame, "wan") for frame in frames))
+    return found
+
+
+def auto_best(rounds: int = ROUNDS) -> list[Figure]:
+    """`auto`, by this host's profile, against every other segmentation of the eight mNFs that two chains are made of."""
+    found: list[Figure] = []
+    for path in (("edge", "stats", "lb"), ("stats", "edge")):
+        given = deployment(path)
+        graph = pipeline.expand(given)
+        choice = segment(graph, "auto", profile.measure(given))
+        order = [p.index for p in graph.positions]
+        cuts = {choice: "auto"}
+        for places in (c for size in range(len(order) + 1) for c in combinations(range(len(order)), size)):
+            groups = tuple(tuple(order[a:b]) for a, b in zip((0, *places), (*places, len(order)), strict=True))
+            cuts.setdefault(Segments(groups), f"cut before {' '.join(str(place + 1) for place in places) or 'none'}")
+        bundles = {name: pipeline.assemble(graph, cut) for cut, name in cuts.items()}
+        with Memory(bundles) as rig:
+            rig.verify(Mix(flows=64), list(bundles))
+            rough = rig.compare(list(bundles), 1)  # who may be best is found out roughly, who is by more rounds
+            near = sorted((name for name in bundles if name != "auto"), key=lambda name: rough[name][0])[:8]
+            samples = rig.compare(["auto", *near], rounds)
+        best = min(near, key=lambda name: statistics.median(samples[name]))
+        words = f"{'-'.join(path)}, {len(order)} mNFs"
+        found += [
+            figure(f"auto, {len(choice.groups)} programs, {words}", samples["auto"], "ns"),
+            figure(f"best of {len(bundles) - 1} others, {best}, {words}", samples[best], "ns"),
+            ratio(f"auto / best, {words}", samples["auto"], samples[best], 1.05),
+        ]
+    return found
+
+
+BENCHMARKS: dict[str, Callable[[], list[Figure]]] = {"predict": predictions, "auto-best": auto_best}
