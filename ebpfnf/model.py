@@ -1,11 +1,11 @@
 """Every value that flows from chain.yaml to the host, frozen. Standard library only: it travels with the agent.
 
-    Deployment ─ graph ─▶ Graph ─ segment ─▶ Segments ─ generate ─▶ Source ─ compile ─▶ Bundle ─▶ agent
+Deployment ─ graph ─▶ Graph ─ segment ─▶ Segments ─ generate ─▶ Source ─ compile ─▶ Bundle ─▶ agent
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
@@ -80,7 +80,7 @@ class Mnf:
     """A manifest (`mnf.yaml`) with the folder that holds its body (`mnf.c`)."""
 
     name: str
-    folder: str
+    folder: str  # empty: the framework does it
     summary: str
     reads: frozenset[str]
     writes: frozenset[str]
@@ -96,19 +96,14 @@ class Mnf:
     where: Where | None = None
     writes_always: frozenset[str] = frozenset()  # of `writes`: what every packet that goes on has got from here
 
+    @property
+    def has_body(self) -> bool:
+        """Whether there is C to compile into the program: not for what runs elsewhere, nor for what the framework does."""
+        return self.runs_in == "xdp" and bool(self.folder)
+
     def reads_in(self, direction: str) -> frozenset[str]:
         """What the body reads when it is passed in this direction."""
         return self.reads | self.reads_when.get(direction, frozenset())
-
-
-@dataclass(frozen=True, slots=True)
-class VnfNode:
-    """One mNF inside a VNF template; `arguments` are values, or `Reference`s to the VNF's parameters."""
-
-    name: str
-    mnf: Mnf
-    arguments: Mapping[str, Any]
-    where: Where | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,13 +114,58 @@ class Reference:
 
 
 @dataclass(frozen=True, slots=True)
+class When:
+    """A condition over a template's parameters: `param` has one of `values`, or all, any or none of `parts` hold."""
+
+    kind: str  # is | all | any | not
+    param: str = ""
+    values: tuple[Any, ...] = ()
+    parts: tuple[When, ...] = ()
+
+    def holds(self, arguments: Mapping[str, Any]) -> bool:
+        """Whether it holds for these values of the parameters."""
+        if self.kind == "is":
+            return arguments[self.param] in self.values
+        found = [part.holds(arguments) for part in self.parts]
+        return all(found) if self.kind == "all" else any(found) if self.kind == "any" else not any(found)
+
+    @property
+    def params(self) -> frozenset[str]:
+        """The parameters that it asks for."""
+        return frozenset({self.param} if self.kind == "is" else set()).union(*(part.params for part in self.parts))
+
+
+@dataclass(frozen=True, slots=True)
+class VnfNode:
+    """One mNF inside a VNF template; `arguments` are values, or `Reference`s to the VNF's parameters."""
+
+    name: str
+    mnf: Mnf
+    arguments: Mapping[str, Any]
+    where: Where | None = None
+    when: When | None = None  # else it is left out: what leads to it leads to where its NEXT leads
+
+
+@dataclass(frozen=True, slots=True)
+class VnfUse:
+    """Another template inside a VNF template: packets go in by its entry, and on by NEXT where it says `exit`."""
+
+    name: str
+    vnf: Vnf
+    arguments: Mapping[str, Any]
+    where: Where | None = None
+    when: When | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class VnfLink:
-    """`source.outcome -> target`; target may be `exit`."""
+    """`source.outcome -> target`; target may be `exit`. Of several for one outcome the first that holds is taken."""
 
     source: str
     outcome: str  # NEXT or a declared outcome
     target: str
     where: Where | None = None
+    when: When | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,10 +175,18 @@ class Vnf:
     name: str
     summary: str
     params: tuple[ParamSpec, ...]
-    nodes: tuple[VnfNode, ...]
+    nodes: tuple[VnfNode | VnfUse, ...]
     links: tuple[VnfLink, ...]  # complete: the default order is already written out
     entry: Mapping[str, str]  # forward, reverse -> node
     where: Where | None = None
+
+    def mnfs(self) -> Iterator[tuple[str, VnfNode]]:
+        """Every mNF in it, those of templates inside too: `<node>`, or `<use>.<node>`."""
+        for node in self.nodes:
+            if isinstance(node, VnfNode):
+                yield node.name, node
+            else:
+                yield from ((f"{node.name}.{name}", inner) for name, inner in node.vnf.mnfs())
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,6 +213,33 @@ class Port:
 
 
 @dataclass(frozen=True, slots=True)
+class TrafficClass:
+    """A part of a chain's packets, by what they were received as, and the piece of the path that is theirs."""
+
+    name: str
+    match: Mapping[str, tuple[Any, ...]]
+    path: ChainPath
+    where: Where | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Parting:
+    """Where a path parts: the first class that fits takes the packet. Behind it all go on together, those of no class at once.
+
+    The classifier leaves the class's number, from 1, in `bits` bits of m.parts, above `shift` others.
+    """
+
+    name: str  # of the stage `chain.<chain>.<name>`
+    classes: tuple[TrafficClass, ...]
+    shift: int
+    bits: int
+    where: Where | None = None
+
+
+ChainPath = tuple["str | Parting", ...]  # instances, and partings
+
+
+@dataclass(frozen=True, slots=True)
 class Chain:
     """A service function chain: what it takes, which VNFs, in which order, and what then."""
 
@@ -172,10 +247,10 @@ class Chain:
     on: str
     direction: str  # forward | reverse
     match: Mapping[str, tuple[Any, ...]]  # match key -> any of these typed values; empty: all IP
-    path: tuple[str, ...]
+    path: ChainPath
     then: str  # route | pass | reflect | drop | out:<port>
     where: Where | None = None
-    path_where: tuple[Where, ...] = ()
+    path_where: tuple[Where, ...] = ()  # of each instance and parting, those of classes behind their parting
 
 
 @dataclass(frozen=True, slots=True)
@@ -267,7 +342,7 @@ class Deployment:
 
 @dataclass(frozen=True, slots=True)
 class Stage:
-    """An mNF in an instance: the owner of state and configuration. `id` is `<instance>.<node>`."""
+    """An mNF in an instance: the owner of state and configuration. `id` is `<instance>.<node>`, `<instance>.<use>.<node>` inside a use."""
 
     id: str
     instance: str
@@ -286,7 +361,8 @@ class Position:
     index: int
     chain: str
     stage: str
-    vnf_index: int  # which element of the chain's path
+    vnf_index: int  # which element of the chain's path, counted as in Chain.path_where
+    branch: str = ""  # the class that it stands in, `<class>` or `<class>.<inner class>`; empty: all packets of the chain come by
 
 
 @dataclass(frozen=True, slots=True)

@@ -24,6 +24,7 @@ return short signed sizeof static struct switch typedef typeof union unix unsign
 C_WORDS = frozenset(_WORDS.split())
 
 RESERVED_INSTANCES = frozenset({"route", "port", "chain", "vm"})
+RESERVED_CLASSES = frozenset({"entered", "fragment", "out", "missed"})  # what the framework counts as `chain.<chain>.<this>`
 
 
 def is_snake(text: str) -> bool:

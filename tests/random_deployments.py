@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from tests.generators import Frames
@@ -49,7 +49,7 @@ def _rules(r: random.Random, keys: dict[str, Callable[[random.Random], Any]]) ->
 
 
 def _instance(r: random.Random) -> dict[str, Any]:
-    match r.randrange(4):
+    match r.randrange(5):
         case 0:
             return {"vnf": "edge-firewall", "l2": _rules(r, _L2), "rules": _rules(r, _RULE), "default": r.choice(("allow", "deny"))}
         case 1:
@@ -58,8 +58,72 @@ def _instance(r: random.Random) -> dict[str, Any]:
             backends = [{"v4": "10.1.0.11", "v6": "2001:db8:1::11", "port": 8080}, {"v4": "10.1.0.12", "port": 80}]
             vips = ["198.51.100.7", "2001:db8::9"]
             return {"vnf": "load-balancer", "vips": vips, "port": r.choice((80, 53)), "backends": backends[: r.randint(0, 2)]}
+        case 3:
+            mode = r.choice(("off", "watch", "guard"))
+            return {"vnf": "office", "mode": mode, "rules": r.choice(([], _rules(r, _RULE))), "subnets": r.choice(([], [_V4[1]]))}
         case _:
             return {"vnf": "router"}
+
+
+_NESTED = {
+    "office": """
+vnf: office
+summary: Templates in templates, some of it by conditions.
+params:
+  mode: {type: "enum[off,watch,guard]"}
+  rules: {type: "list[rule]"}
+  subnets: {type: "list[prefix]", default: []}
+mnfs:
+  wall: {vnf: walled, mode: $mode, rules: $rules, when: {not: {mode: "off"}}}
+  check: {mnf: check_ip, when: {any: [{mode: guard}, {rules: []}]}}
+  stats: {vnf: monitor, subnets: $subnets, when: {all: [{not: {subnets: []}}, {mode: [watch, guard]}]}}
+""",
+    "walled": """
+vnf: walled
+summary: A firewall that may only watch, in front of a monitor.
+params:
+  mode: {type: "enum[off,watch,guard]"}
+  rules: {type: "list[rule]"}
+  default: {type: "enum[allow,deny]", default: allow}
+mnfs:
+  http: {mnf: http_classify}
+  fire: {vnf: edge-firewall, rules: $rules, default: $default, when: {mode: guard}}
+  seen: {vnf: monitor}
+links:
+  - {link: http -> seen, when: {mode: watch}}
+  - http -> fire
+  - fire -> seen
+  - seen -> exit
+entry: {forward: http, reverse: fire}
+""",
+}
+
+
+def _parted(r: random.Random, path: list[Any], around: dict[str, Any], name: str = "k") -> list[Any]:
+    """The path, now and then with some of it in classes. `around`: what comes here matches it, so that each class takes something."""
+    if len(name) > 3 or r.random() < 0.5:
+        return path
+    start = r.randint(0, len(path))
+    end = r.randint(start, len(path))
+    pieces: list[list[Any]] = [[] for _ in range(r.randint(1, 3))]
+    for item in path[start:end]:
+        r.choice(pieces).append(item)
+    classes = {}
+    for k, piece in enumerate(pieces):
+        match = _match(r, _CHAIN, 2)
+        match |= {key: [*values, *match[key]] if isinstance(values, list) else values for key, values in around.items() if key in match}
+        if {"ip.src", "ip.dst"} <= {*around, *match}:
+            match |= {key: [*match[key], "0.0.0.0/0", "::/0"] for key in ("ip.src", "ip.dst") if key in match}
+        classes[f"{name}{k}"] = {"match": match, "path": _parted(r, piece, {**around, **match}, f"{name}{k}")}
+    return [*path[:start], {"classes": classes}, *path[end:]]
+
+
+def _instances(path: list[Any]) -> Iterator[str]:
+    for item in path:
+        if isinstance(item, str):
+            yield item
+        else:
+            yield from (name for each in item["classes"].values() for name in _instances(each["path"]))
 
 
 def random_subject(seed: int) -> Subject:
@@ -71,16 +135,16 @@ def random_subject(seed: int) -> Subject:
         f"c{k}": {
             "on": r.choice("ab"),
             "direction": r.choice(("forward", "forward", "reverse")),
-            "match": _match(r, _CHAIN, 2),
-            "path": r.sample(list(vnfs), r.randint(0, min(3, len(vnfs)))),
+            "match": (match := _match(r, _CHAIN, 2)),
+            "path": _parted(r, r.sample(list(vnfs), r.randint(0, min(3, len(vnfs)))), match),
             "then": r.choice(thens),
         }
         for k in range(r.randint(1, 4))
     }
-    used = {name for chain in chains.values() for name in chain["path"]}
+    used = {name for chain in chains.values() for name in _instances(chain["path"])}
     text = json.dumps({name: vnf for name, vnf in vnfs.items() if name in used})
     ports = f", otherwise: {r.choice(('pass', 'drop', 'out: b'))}, fragments: {r.choice(('pass', 'drop'))}".replace("out: b", "{out: b}")
-    return Subject(f"random-{seed}", f"vnfs: {text}\nchains: {json.dumps(chains)}\n{TESTBED}", ports, _frames)
+    return Subject(f"random-{seed}", f"vnfs: {text}\nchains: {json.dumps(chains)}\n{TESTBED}", ports, _frames, vnfs=_NESTED)
 
 
 def _frames(r: random.Random) -> Frames:

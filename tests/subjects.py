@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from ebpfnf import spec
@@ -54,6 +54,7 @@ class Subject:
     ports: str = ""  # more about port a
     frames: Callable[[random.Random], Frames] = Frames
     template: str = ""  # the mNF that stands alone in the template `alone`
+    vnfs: Mapping[str, str] = field(default_factory=dict)  # other templates beside: name -> text
     unreached: frozenset[str] = frozenset()  # reasons and outcomes that these frames can't come to
 
     def deployment(self, folder: Path) -> Deployment:
@@ -61,9 +62,10 @@ class Subject:
         if not self.text:
             return spec.load(EXAMPLE)
         head = f"ebpfnf: 1\ndeployment: subject\nports:\n  a: {{interface: eth0{self.ports}}}\n  b: {{interface: eth1}}\n"
-        if self.template:
-            (folder / "vnfs").mkdir()
-            (folder / "vnfs" / "alone.yaml").write_text(f"vnf: alone\nsummary: one mNF\nmnfs: {{it: {self.template}}}\n")
+        alone = {"alone": f"vnf: alone\nsummary: one mNF\nmnfs: {{it: {self.template}}}\n"} if self.template else {}
+        for name, text in {**self.vnfs, **alone}.items():
+            (folder / "vnfs").mkdir(exist_ok=True)
+            (folder / "vnfs" / f"{name}.yaml").write_text(text)
         file = folder / "chain.yaml"
         file.write_text(head + self.text)
         return spec.load(file)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
+from itertools import groupby
 from typing import TYPE_CHECKING, Any
 
 from ebpfnf.cli import text
@@ -38,9 +39,8 @@ def plan(bundle: Bundle) -> None:
     for chain in bundle.chains:
         console.print(f"\n[bold]{chain['name']}[/]  {chain['on']} {'<-' if chain['direction'] == 'reverse' else '->'} {chain['then']}")
         console.print(f"  match   {_match(chain['match'])}")
-        for instance in [*chain["path"], *(["route"] if chain["then"] == "route" else [])]:
-            inside = [p for p in bundle.positions if p["chain"] == chain["name"] and p["stage"].partition(".")[0] == instance]
-            console.print(f"  {instance:<7} " + " → ".join(f"{p['stage'].partition('.')[2]} [dim]({mnfs[p['stage']]})[/]" for p in inside))
+        for _, members in groupby((p for p in bundle.positions if p["chain"] == chain["name"]), key=lambda p: p["vnf_index"]):
+            _passed(list(members), chain, mnfs)
     for function in bundle.functions:
         console.print(f"\n[bold]{function.name}[/]  between {' and '.join(function.ports)}; without carrier: {function.on_failure}")
     expected, where = _expected(bundle)
@@ -49,6 +49,19 @@ def plan(bundle: Bundle) -> None:
     text.table("programs", ("program", "instructions#", "holds"), rows)
     filled = [(t.name, t.kind, t.filled_by, len(t.entries) if t.filled_by == "operator" else "", t.size) for t in bundle.tables]
     text.table("tables", ("table", "kind", "filled by", "entries#", "size#"), filled)
+
+
+def _passed(members: Sequence[Mapping[str, Any]], chain: Mapping[str, Any], mnfs: Mapping[str, str]) -> None:
+    """A line of a plan: an instance with its mNFs, or what the classes are by which the path parts; inside of a class set back."""
+    console, branch = text.console(), members[0]["branch"]
+    indent = "  " * (1 + len(branch.split(".")) if branch else 1)
+    if members[0]["stage"].startswith("chain."):
+        for k, each in enumerate(each for each in chain["classes"] if each["stage"] == members[0]["stage"]):
+            console.print(f"{indent}{'' if k else 'parts':<7} [bold]{each['name']}[/] by {_match(each['match'])}")
+        return
+    instance = members[0]["stage"].partition(".")[0]
+    inside = " → ".join(f"{p['stage'].partition('.')[2]} [dim]({mnfs[p['stage']]})[/]" for p in members)
+    console.print(f"{indent}{instance:<7} {inside}" + (f" [dim]of {branch}[/]" if branch else ""))
 
 
 def _expected(bundle: Bundle) -> tuple[dict[str, float], str]:

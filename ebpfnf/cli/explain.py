@@ -57,7 +57,8 @@ def _chain(name: str, before: Graph, after: Graph, certificate: Certificate) -> 
         tail = ["checksums"] if any(writes(p.stage) for p in members) else []
         return {"head": ["receive", "parse", *(["classify"] if first else [])], "tail": [*tail, "send"]}
 
-    mine = [p for p in before.positions if p.chain == name]
+    every = {p.index for p in before.positions if p.chain == name}
+    mine = [p for p in before.positions if p.index in every and stages[p.stage].mnf.folder]  # where a path parts is no VNF
     vnfs: list[dict[str, Any]] = []
     for instance, members in ((key, list(found)) for key, found in groupby(mine, key=lambda p: stages[p.stage].instance)):
         vnfs.append({"instance": instance, "blocks": [block(p.index, p.stage) for p in members], **around(not vnfs, members)})
@@ -73,7 +74,7 @@ def _chain(name: str, before: Graph, after: Graph, certificate: Certificate) -> 
             "stages": [block(p.index, p.stage) | {"group": groups.get(p.index, -1)} for p in left],
         },
         "links": {
-            when: [[k.source, k.outcome, k.target] for k in graph.links if any(p.index == k.source and p.chain == name for p in mine)]
+            when: [[k.source, k.outcome, k.target] for k in graph.links if k.source in every]
             for when, graph in (("before", before), ("after", after))
         },
     }

@@ -21,7 +21,7 @@ _MMAPABLE, _RDONLY_PROG = 1 << 10, 1 << 7  # linux/bpf.h
 
 def generate(graph: Graph, segments: Segments, fields: Fields, bodies: Mapping[str, str]) -> Source:
     """The C of this graph, cut into these segments. `bodies`: an mNF's folder -> the text of its mnf.c."""
-    stages = tuple(stage for stage in graph.stages if stage.mnf.runs_in == "xdp")
+    stages = tuple(stage for stage in graph.stages if stage.mnf.has_body)
     machines = len(vm_numbers(graph))
     includes = _includes(stages)
     counters = allocate(graph)

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterator
-from itertools import accumulate, groupby
+from itertools import accumulate
 
 from ebpfnf.errors import GenerateError
 from ebpfnf.generate.costs import SHIPPED, Costs
-from ebpfnf.model import Graph, Position, Segments
+from ebpfnf.model import Graph, Segments
 
 MAX_TAIL_CALLS = 32  # 33 by the kernel's count, one of which is the root's
 MAX_VERIFIED = 900_000  # of the kernel's million instructions: estimates add up what is verified in one mNF alone
@@ -23,20 +24,31 @@ def segment(graph: Graph, granularity: str, costs: Costs = SHIPPED) -> Segments:
     if granularity == "auto":
         return cheapest(graph, costs)
 
-    def vnf(position: Position) -> tuple[str, int]:
-        return position.chain, position.vnf_index
-
-    groups = [tuple(p.index for p in members) for _, members in groupby(graph.positions, key=vnf)]
-    if granularity == "mnf":
-        groups = [(index,) for group in groups for index in group]
-    segments = Segments(((), *groups))
-    for chain in graph.deployment.chains:
-        inside = {p.index for p in graph.positions if p.chain == chain.name}
-        calls = sum(1 for group in groups if inside & set(group))
+    segments = _pieces(graph, granularity)
+    for chain, calls in _calls(graph, segments).items():
         if calls > MAX_TAIL_CALLS:
+            where = next(each.where for each in graph.deployment.chains if each.name == chain)
             cure = "use granularity: chain or vnf"
-            raise GenerateError(f"chain '{chain.name}' needs {calls} tail calls, the kernel allows {MAX_TAIL_CALLS}", chain.where, cure)
+            raise GenerateError(f"chain '{chain}' needs {calls} tail calls, the kernel allows {MAX_TAIL_CALLS}", where, cure)
     return segments
+
+
+def _pieces(graph: Graph, granularity: str) -> Segments:
+    """A program for each mNF, or for the neighbours of one VNF. Where a path parts is only a jump: it goes with what is before it."""
+    parts = {stage.id for stage in graph.stages if not stage.mnf.folder}
+    entry: list[int] = []
+    groups: list[list[int]] = []
+    last: tuple[str, int] | None = None
+    for position in graph.positions:
+        key = position.chain, position.index if granularity == "mnf" else position.vnf_index
+        if position.stage in parts:
+            (groups[-1] if last and last[0] == position.chain else entry).append(position.index)
+        elif key == last:
+            groups[-1].append(position.index)
+        else:
+            groups.append([position.index])
+            last = key
+    return Segments((tuple(entry), *map(tuple, groups)))
 
 
 def cheapest(graph: Graph, costs: Costs, alone: frozenset[str] = frozenset()) -> Segments:
@@ -46,7 +58,7 @@ def cheapest(graph: Graph, costs: Costs, alone: frozenset[str] = frozenset()) ->
     enough tail calls.
     """
     found = [Segments(tuple(tuple(graph.positions[i].index for i in piece) for piece in cut)) for cut in _cuts(graph, costs, alone)]
-    legal = [segments for segments in found if _calls(graph, segments) <= MAX_TAIL_CALLS]
+    legal = [segments for segments in found if max(_calls(graph, segments).values(), default=0) <= MAX_TAIL_CALLS]
     if not legal:
         cure = "make bodies smaller, or paths shorter"
         raise GenerateError(f"deployment '{graph.deployment.name}' fits no segmentation that the kernel would take", cure=cure)
@@ -90,10 +102,18 @@ def _cuts(graph: Graph, costs: Costs, alone: frozenset[str]) -> Iterator[list[ra
         rows.append(row)
 
 
-def _calls(graph: Graph, segments: Segments) -> int:
-    """Tail calls that a packet needs at most."""
-    chains = {p.index: p.chain for p in graph.positions}
-    return max((sum(1 for g in segments.groups[1:] if any(chains[i] == c.name for i in g)) for c in graph.deployment.chains), default=0)
+def _calls(graph: Graph, segments: Segments) -> dict[str, int]:
+    """Tail calls that a packet of each chain needs at most, on whichever way."""
+    home = {index: k for k, group in enumerate(segments.groups) for index in group}
+    after: dict[int, list[int]] = defaultdict(list)
+    for link in graph.links:
+        if link.target >= 0:
+            after[link.source].append(link.target)
+    calls: dict[int, int] = {}
+    for position in reversed(graph.positions):  # links go forward only
+        here = home[position.index]
+        calls[position.index] = max((calls[target] + (home[target] != here) for target in after[position.index]), default=0)
+    return {chain: calls[entry] + (home[entry] != 0) if entry >= 0 else 0 for chain, entry in graph.entries.items()}
 
 
 def expected(graph: Graph, segments: Segments, costs: Costs) -> dict[str, float]:

@@ -9,12 +9,14 @@ from typing import Any
 
 from ebpfnf.errors import GenerateError, TableError
 from ebpfnf.generate.typed import CIdent, CInt
-from ebpfnf.model import Chain, Fields, Graph, MapSpec, Stage, Table
+from ebpfnf.generate.ways import ways
+from ebpfnf.model import Chain, Fields, Graph, MapSpec, Parting, Stage, Table
 from ebpfnf.names import c_identifier
 from ebpfnf.tables.build import build, match_field
 from ebpfnf.tables.direct.choose import chosen
 from ebpfnf.tables.layout import kernel_maps, layout_digest
 from ebpfnf.tables.match import HAVE, describe
+from ebpfnf.tables.meet import Match
 from ebpfnf.tables.view import template_view
 
 CLASSIFIER = "framework.classify.chains"
@@ -49,26 +51,30 @@ def made(stage: Stage, fields: Fields, mode: str = "auto") -> Made:
 
 
 def classifier(graph: Graph, fields: Fields) -> Made:
-    """The chains' matches as one ACL over the ports: the first that fits takes the packet."""
+    """The chains' matches as one ACL over the ports: the first that fits takes the packet. Where paths part, it finds the classes too."""
     chains = graph.deployment.chains
-    named = dict.fromkeys(key for chain in chains for key in chain.match)
+    known = {name: match_field(fields, name) for name, field in fields.header.items() if field.match != "no"}
+    every = [(chain, number, way) for number, chain in enumerate(chains, 1) for way in ways(chain, known)]
+    named = dict.fromkeys(key for _, _, (match, _) in every for key in match)
     key = describe([match_field(fields, name) for name in ("m.in_port", *named)])
     ports = {port.name: port.number for port in graph.deployment.ports}
-    entries = tuple((str(k), _rule(chain, ports[chain.on], k)) for k, chain in enumerate(chains, 1))
-    table = Table(
-        CLASSIFIER, "framework-classify-chains", "acl", key, [["chain", "u32"]], 4096, "operator", "host", "", False, entries=entries
+    parts = any(isinstance(item, Parting) for chain in chains for item in chain.path)
+    entries = tuple(
+        (str(k), _rule(chain, match, ports[chain.on]) | {"chain": number} | ({"parts": classes} if parts else {}))
+        for k, (chain, number, (match, classes)) in enumerate(every, 1)
     )
+    value = [["chain", "u32"], *([["parts", "u32"]] if parts else [])]
+    table = Table(CLASSIFIER, "framework-classify-chains", "acl", key, value, 4096, "operator", "host", "", False, entries=entries)
     table = chosen(dataclasses.replace(table, layout=layout_digest(table)), graph.deployment.tables)
     return Made("classify", (table,), kernel_maps(table))
 
 
-def _rule(chain: Chain, port: int, number: int) -> dict[str, Any]:
-    """Without eth.type a match takes IP only; neighbour discovery and MLD only where ip.proto icmpv6 is named."""
-    match: dict[str, list[Any]] = {"m.in_port": [port], **{name: list(values) for name, values in chain.match.items()}}
-    rule: dict[str, Any] = {"match": match, "chain": number}
-    if "eth.type" not in match:
+def _rule(chain: Chain, way: Match, port: int) -> dict[str, Any]:
+    """Without eth.type a chain takes IP only; neighbour discovery and MLD only where ip.proto icmpv6 is named."""
+    rule: dict[str, Any] = {"match": {"m.in_port": [port], **{name: list(values) for name, values in way.items()}}}
+    if "eth.type" not in chain.match:
         rule["require"] = HAVE["ip"]
-        if "icmpv6" not in match.get("ip.proto", ()):
+        if "icmpv6" not in chain.match.get("ip.proto", ()):
             rule["exclude"] = HAVE["nd"]
     return rule
 

@@ -7,7 +7,7 @@ from typing import Any
 from ebpfnf.generate.counters import Counters
 from ebpfnf.generate.segment import vm_positions
 from ebpfnf.generate.typed import CIdent, CInt
-from ebpfnf.model import DROPPED, EXIT, PASSED, Chain, Graph, Position, Segments, Stage
+from ebpfnf.model import DROPPED, EXIT, PASSED, Chain, Graph, Parting, Position, Segments, Stage
 from ebpfnf.names import c_identifier
 
 View = dict[str, Any]
@@ -70,6 +70,7 @@ def chain_views(graph: Graph, counters: Counters, segments: Segments) -> list[Vi
         {
             **_exit(graph, counters, chain),
             "reverse": chain.direction == "reverse",
+            "parts": any(isinstance(item, Parting) for item in chain.path),
             "reads_l4": reads_l4(graph, chain),
             "fragments_pass": ports[chain.on].fragments == "pass",
             "entry": _target(graph, segments, chain, graph.entries[chain.name]),
@@ -174,6 +175,7 @@ def _position(graph: Graph, counters: Counters, segments: Segments, position: Po
         "index": CInt(index),
         "stage": CIdent(c_identifier(stage.id)),
         "vm": _vm(graph, counters, index, stage),
+        "part": None if stage.mnf.folder else {"shift": CInt(stage.config["shift"]), "mask": CInt((1 << stage.config["bits"]) - 1)},
         "next": _target(graph, segments, chain, links["NEXT"]) if "NEXT" in links else None,
         "drops": [CInt(counters.by_position[index, reason]) for reason in stage.mnf.reasons],
         "outcomes": [

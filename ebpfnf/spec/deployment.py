@@ -8,11 +8,12 @@ from pathlib import Path
 from typing import Any
 
 from ebpfnf import names
-from ebpfnf.model import Chain, Deployment, Expectation, Instance, Port, Reference, Testbed, TestbedPort
+from ebpfnf.model import Chain, Deployment, Expectation, Instance, Port, Testbed, TestbedPort
 from ebpfnf.spec import functions, match, shape, template, yaml
 from ebpfnf.spec.fields import chain_keys
 from ebpfnf.spec.files import ChainFile
 from ebpfnf.spec.library import Library
+from ebpfnf.spec.path import read as read_path
 from ebpfnf.spec.problems import Problems, meant, quote
 from ebpfnf.spec.yaml import Node
 from ebpfnf.tables.types import type_of
@@ -82,12 +83,7 @@ def _instances(file: ChainFile, node: Node, library: Library, problems: Problems
             continue
         who, keys = f"vnf '{vnf.name}'", template.rule_keys(vnf)
         arguments = template.read_arguments(who, vnf.params, item, "vnf", problems, {p.name: keys.get(p.name) for p in vnf.params})
-        for inner in vnf.nodes:
-            for param, value in inner.arguments.items():
-                if isinstance(value, Reference):
-                    filled = {param: arguments.get(value.name)}
-                    tables = tuple(table for table in inner.mnf.tables if table.entries == param)
-                    template.check_sizes(tables, filled, item, problems, shown=value.name)
+        template.check_lists(vnf, arguments, item, problems)
         result[name] = Instance(name, vnf, arguments, where)
     return result
 
@@ -100,16 +96,10 @@ def _chains(file: ChainFile, node: Node, known: Mapping[str, list[str]], problem
         item, where = node.value["chains"].value[name], node.key_at("chains", name)
         _known("port", chain.on, known["ports"], item.value["on"], problems)
         _exit_port(chain.then, known["ports"], item.value["then"], problems)
-        places, passed = item.value["path"].value, set[str]()
-        for k, instance in enumerate(chain.path):
-            _known("vnf", instance, known["vnfs"], places[k], problems)
-            if instance in passed:
-                problems.add(f"'{instance}' is in the path twice", places[k].where, "a second instance of the VNF has a state of its own")
-            passed.add(instance)
         found = match.read(item.value["match"], chain_keys(), problems, "rules of a VNF can match it, chains can't")
         values = {key: tuple(value) for key, value in (found or {}).items()}
-        path_where = tuple(place.where for place in places)
-        result.append(Chain(name, chain.on, chain.direction, values, tuple(chain.path), chain.then, where, path_where))
+        path, path_where = read_path(item.value["path"], values, known["vnfs"], problems)
+        result.append(Chain(name, chain.on, chain.direction, values, path, chain.then, where, path_where))
     return tuple(result)
 
 
@@ -146,7 +136,7 @@ def _check_reason(text: str, node: Node, known: Mapping[str, list[str]], instanc
         _known("owner of reasons", owner, ("chain", "port"), node, problems)
         _known(owner, rest[0], known.get(f"{owner}s", ()), node, problems)
     elif rest and owner in instances:
-        mnfs = [inner.mnf for inner in instances[owner].vnf.nodes]
+        mnfs = [inner.mnf for _, inner in instances[owner].vnf.mnfs()]
         _known("reason", reason, [name for mnf in mnfs for name in (*mnf.reasons, *mnf.outcomes)], node, problems)
     elif rest and owner not in names.RESERVED_INSTANCES:
         _known("vnf, chain or port", owner, [*known["vnfs"], *known["chains"], *known["ports"]], node, problems)
@@ -154,8 +144,8 @@ def _check_reason(text: str, node: Node, known: Mapping[str, list[str]], instanc
 
 def _check_by(text: str, node: Node, instances: Mapping[str, Instance], problems: Problems) -> None:
     """Who decided: `otherwise`, or an instance, a stage (`<instance>.<node>`) or an mNF."""
-    stages = [(name, inner) for name, instance in instances.items() for inner in instance.vnf.nodes]
-    deciders = ["otherwise", *instances, *(f"{name}.{inner.name}" for name, inner in stages), *(inner.mnf.name for _, inner in stages)]
+    stages = [(f"{name}.{node}", inner) for name, instance in instances.items() for node, inner in instance.vnf.mnfs()]
+    deciders = ["otherwise", *instances, *(stage for stage, _ in stages), *(inner.mnf.name for _, inner in stages)]
     if text.partition(".")[0] not in names.RESERVED_INSTANCES and text not in deciders:
         problems.add(f"by {quote(text)}", node.where, meant(text, dict.fromkeys(deciders), "one of"))
 

@@ -79,13 +79,60 @@ class InstanceShape(Shape):
     vnf: Kebab
 
 
+# What holds itself, which pydantic's schemas can't say: a path with classes, a condition.
+_PATH = {
+    "type": "array",
+    "items": {
+        "anyOf": [
+            {"type": "string", "pattern": "^" + names.KEBAB.pattern.replace(r"\Z", "$")},
+            {
+                "type": "object",
+                "properties": {
+                    "classes": {
+                        "type": "object",
+                        "minProperties": 1,
+                        "additionalProperties": {
+                            "type": "object",
+                            "properties": {"match": {"type": "object"}, "path": {"$ref": "#/$defs/Path"}},
+                            "required": ["match", "path"],
+                            "additionalProperties": False,
+                        },
+                    }
+                },
+                "required": ["classes"],
+                "additionalProperties": False,
+            },
+        ]
+    },
+}
+_WHEN = {
+    "type": "object",
+    "minProperties": 1,
+    "properties": {
+        "not": {"$ref": "#/$defs/When"},
+        **{word: {"type": "array", "minItems": 1, "items": {"$ref": "#/$defs/When"}} for word in ("any", "all")},
+    },
+}
+_LINK = {
+    "anyOf": [
+        {"type": "string"},
+        {
+            "type": "object",
+            "properties": {"link": {"type": "string"}, "when": {"$ref": "#/$defs/When"}},
+            "required": ["link", "when"],
+            "additionalProperties": False,
+        },
+    ]
+}
+
+
 class ChainShape(Shape):
     """A chain: what it takes, which instances, and what then."""
 
     on: Kebab
     direction: Literal["forward", "reverse"] = "forward"
     match: dict[str, Any]
-    path: list[Kebab]
+    path: list[Any]  # spec/path.py
     then: Then
 
 
@@ -172,11 +219,13 @@ class ParamShape(Shape):
 
 
 class NodeShape(Shape):
-    """An mNF in a template: `mnf:` and the mNF's parameters."""
+    """An mNF in a template, or another template: `mnf:` or `vnf:`, and its parameters."""
 
-    model_config = ConfigDict(extra="allow")
+    model_config = ConfigDict(extra="allow", json_schema_extra={"oneOf": [{"required": ["mnf"]}, {"required": ["vnf"]}]})
 
-    mnf: Snake
+    mnf: Snake | None = None
+    vnf: Kebab | None = None
+    when: Any = None  # spec/when.py
 
 
 class VnfFile(Shape):
@@ -186,7 +235,7 @@ class VnfFile(Shape):
     summary: Line
     params: dict[Snake, ParamShape] = {}
     mnfs: Annotated[dict[Snake, NodeShape], Field(min_length=1)]
-    links: list[str] | None = None
+    links: list[Any] | None = None  # spec/links.py
     entry: Annotated[Any, WithJsonSchema(OneOrMany)] = None
 
 
@@ -241,7 +290,12 @@ class MnfFile(Shape):
 
 def schema() -> dict[str, Any]:
     """JSON Schemas of the three files, by file name, for editors."""
-    return {
-        name: {"$schema": "https://json-schema.org/draft/2020-12/schema", **model.model_json_schema()}
-        for name, model in (("chain.yaml", ChainFile), ("vnf.yaml", VnfFile), ("mnf.yaml", MnfFile))
-    }
+    models = (("chain.yaml", ChainFile), ("vnf.yaml", VnfFile), ("mnf.yaml", MnfFile))
+    head = {"$schema": "https://json-schema.org/draft/2020-12/schema"}
+    found = {name: {**head, **model.model_json_schema()} for name, model in models}
+    chain, vnf = found["chain.yaml"], found["vnf.yaml"]
+    chain["$defs"]["Path"], vnf["$defs"]["When"] = _PATH, _WHEN
+    chain["$defs"]["ChainShape"]["properties"]["path"] = {"$ref": "#/$defs/Path"}
+    vnf["$defs"]["NodeShape"]["properties"]["when"] = {"$ref": "#/$defs/When"}
+    vnf["properties"]["links"] = {"type": "array", "items": _LINK}
+    return found

@@ -6,7 +6,7 @@ import os
 from pathlib import Path
 
 from ebpfnf.errors import Where
-from ebpfnf.model import Mnf, Vnf
+from ebpfnf.model import Mnf, Vnf, VnfUse
 from ebpfnf.spec import manifest, template
 from ebpfnf.spec.fields import BUILT_IN
 from ebpfnf.spec.problems import Problems, meant, quote
@@ -15,6 +15,14 @@ from ebpfnf.spec.problems import Problems, meant, quote
 def leaves(root: Path, path: Path) -> bool:
     """Whether a path, symbolic links followed, leads out of the folder `root`."""
     return not path.resolve().is_relative_to(root.resolve())
+
+
+MAX_DEPTH = 8  # templates in templates
+
+
+def depth(vnf: Vnf) -> int:
+    """How many templates stand in one another, this one too."""
+    return 1 + max((depth(node.vnf) for node in vnf.nodes if isinstance(node, VnfUse)), default=0)
 
 
 class Library:
@@ -26,6 +34,7 @@ class Library:
         self._places += [(BUILT_IN, "progs", "vnfs"), (BUILT_IN.parent, "unikernels", "vnfs")]
         self._mnfs: dict[str, Mnf | None] = {}
         self._vnfs: dict[str, Vnf | None] = {}
+        self._open: list[str] = []  # templates that are being read, each by the one before it
 
     def mnf(self, name: str, where: Where) -> Mnf | None:
         """The mNF of that name, or None with the reasons in `problems`."""
@@ -45,9 +54,19 @@ class Library:
         path = self._existing(found, f"vnf {quote(name)}", name, known, where)
         if path is None:
             return None
-        if name not in self._vnfs:
+        if name in self._open:
+            cycle = " -> ".join([*self._open[self._open.index(name) :], name])
+            self.problems.add(f"vnf {quote(name)} uses itself: {cycle}", where, "a template is made of smaller ones")
+            return None
+        if name not in self._vnfs and len(self._open) < MAX_DEPTH:
+            self._open.append(name)
             self._vnfs[name] = template.read(path, self, self.problems)
-        return self._vnfs[name]
+            self._open.pop()
+        vnf = self._vnfs.get(name)
+        if len(self._open) + (depth(vnf) if vnf else name not in self._vnfs) > MAX_DEPTH:
+            self.problems.add(f"vnf {quote(name)} is too deep in others", where, f"at most {MAX_DEPTH} templates in one another")
+            return None
+        return vnf
 
     def _existing(self, candidates: list[tuple[Path, Path]], what: str, name: str, known: list[str], where: Where) -> Path | None:
         for root, path in candidates:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import ipaddress
 from collections.abc import Mapping
+from functools import cache
 from typing import Any
 
 from ebpfnf.spec.fields import fields
@@ -19,9 +20,14 @@ def _canonical(key: str, node: Node) -> Any:
     """The value in its normal spelling; ValueError says what was wanted."""
     if node.is_map or node.is_list:
         raise ValueError("a value, or a list of values")
-    field = fields().header[key]
-    matched = MatchField(key, field.type, field.match, field.needs)
+    matched = match_fields()[key]
     return text_of(matched, bits_of(matched, node.value))
+
+
+@cache
+def match_fields() -> Mapping[str, MatchField]:
+    """What can be matched, as the tables know it."""
+    return {name: MatchField(name, f.type, f.match, f.needs) for name, f in fields().header.items() if f.match != "no"}
 
 
 def read(node: Node, keys: frozenset[str], problems: Problems, narrow: str = "") -> dict[str, list[Any]] | None:

@@ -1,31 +1,34 @@
-"""vnf.yaml: a template that expands to a graph of mNFs."""
+"""vnf.yaml: a template that expands to a graph of mNFs, by itself or by the templates that it uses."""
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
+from itertools import islice
 from pathlib import Path
 from typing import Any, Protocol
 
 from ebpfnf.errors import Where
-from ebpfnf.model import Mnf, ParamSpec, Reference, TableSpec, Vnf, VnfLink, VnfNode
-from ebpfnf.spec import shape, values, yaml
+from ebpfnf.model import Mnf, ParamSpec, Reference, TableSpec, Vnf, VnfNode, VnfUse
+from ebpfnf.spec import links, shape, values, when, yaml
 from ebpfnf.spec.files import VnfFile
 from ebpfnf.spec.manifest import read_params
-from ebpfnf.spec.problems import Problems, listing, meant, quote
+from ebpfnf.spec.problems import Problems, meant, quote
 from ebpfnf.spec.yaml import Node
 
-_LINK = re.compile(r"([a-z0-9_]+)(?:\.([a-z0-9_]+))? *-> *([a-z0-9_]+)\Z")
+MAX_MNFS = 512  # of a template with all that it uses: no program holds more
 
 
-class Mnfs(Protocol):
-    """Where mNFs are looked up."""
+class Sources(Protocol):
+    """Where mNFs and other templates are looked up; None when that was reported."""
 
     def mnf(self, name: str, where: Where) -> Mnf | None:
-        """The mNF, or None when that was reported."""
+        """The mNF."""
+
+    def vnf(self, name: str, where: Where) -> Vnf | None:
+        """The template."""
 
 
-def read(path: Path, library: Mnfs, problems: Problems) -> Vnf | None:
+def read(path: Path, library: Sources, problems: Problems) -> Vnf | None:
     """The template in a file, or None with the reasons in `problems`."""
     before = problems.count()
     tree = yaml.load(path, problems)
@@ -37,39 +40,61 @@ def read(path: Path, library: Mnfs, problems: Problems) -> Vnf | None:
         problems.add(f"vnf {quote(file.vnf)}", node.at("vnf"), f"wanted the file's name, '{path.stem}'")
     if "exit" in file.mnfs:
         problems.add("a node can't be called 'exit'", node.key_at("mnfs", "exit"), "links to 'exit' leave the VNF")
-    mnfs = {name: library.mnf(entry.mnf, node.at("mnfs", name, "mnf")) for name, entry in file.mnfs.items()}
-    if problems.count() > before:
+    found = {name: one for name in file.mnfs if (one := _found(name, file, node, library, problems))}
+    if problems.count() > before or len(found) < len(file.mnfs):
         return None  # what follows would only repeat it
-    found = {name: mnf for name, mnf in mnfs.items() if mnf}
 
-    params = read_params(node, problems, _rule_keys(file, found), reserved="vnf")
+    params = read_params(node, problems, _rule_keys(file, found), reserved="mnf vnf when " + " ".join(when.WORDS))
     types = {param.name: param.type for param in params}
     nodes = tuple(_node(name, found[name], node.value["mnfs"].value[name], types, problems) for name in file.mnfs)
+    outcomes = {name: links.outcomes(one) for name, one in found.items()}
+    linked = links.read(file.vnf, node, outcomes, types, problems)
     used = {value.name for one in nodes for value in one.arguments.values() if isinstance(value, Reference)}
+    used = used.union(*(each.when.params for each in (*nodes, *linked) if each.when))
     for param in params:
         if param.name not in used:
             problems.add(f"parameter '{param.name}' is given to no mNF", param.where, f"write ${param.name} where it belongs, or remove it")
-    links = _links(file, found, node, problems)
     entry = _entry(file, node, problems)
     if problems.count() > before:
         return None
-    return Vnf(file.vnf, file.summary, params, nodes, links, entry, node.where)
+    vnf = Vnf(file.vnf, file.summary, params, nodes, linked, entry, node.where)
+    if len(list(islice(vnf.mnfs(), MAX_MNFS + 1))) > MAX_MNFS:
+        problems.add(f"vnf '{vnf.name}' has too many mNFs in the templates that it uses", node.at("mnfs"), f"at most {MAX_MNFS}")
+        return None
+    return vnf
 
 
-def _rule_keys(file: VnfFile, mnfs: Mapping[str, Mnf]) -> dict[str, frozenset[str]]:
+def _found(name: str, file: VnfFile, node: Node, library: Sources, problems: Problems) -> Mnf | Vnf | None:
+    """What a node is."""
+    entry = file.mnfs[name]
+    if (entry.mnf is None) == (entry.vnf is None):
+        problems.add(f"node '{name}'", node.key_at("mnfs", name), "wanted one of 'mnf: <mNF>' and 'vnf: <template>'")
+        return None
+    if entry.vnf is not None:
+        return library.vnf(entry.vnf, node.at("mnfs", name, "vnf"))
+    place = node.key_at("mnfs", name, "when")
+    found = library.mnf(str(entry.mnf), node.at("mnfs", name, "mnf"))
+    if found and entry.when is not None and "NEXT" not in found.verdicts:
+        problems.add(f"node '{name}' may be left out, but has no NEXT", place, "where should packets go?")
+    return found
+
+
+def _rule_keys(file: VnfFile, found: Mapping[str, Mnf | Vnf]) -> dict[str, frozenset[str]]:
     """For each parameter of the template: the match keys that all tables filled by it have."""
     result: dict[str, frozenset[str]] = {}
     for name, entry in file.mnfs.items():
         for param, value in (entry.__pydantic_extra__ or {}).items():
             if isinstance(value, str) and value.startswith("$"):
-                keys = _keys_of(mnfs[name], param)
+                keys = _keys_of(found[name], param)
                 if keys is not None:
                     result[value[1:]] = result.get(value[1:], keys) & keys
     return result
 
 
-def _keys_of(mnf: Mnf, param: str) -> frozenset[str] | None:
-    keys = [frozenset(t.key) for t in mnf.tables if t.kind == "acl" and t.entries == param and isinstance(t.key, tuple)]
+def _keys_of(one: Mnf | Vnf, param: str) -> frozenset[str] | None:
+    if isinstance(one, Vnf):
+        return rule_keys(one).get(param)
+    keys = [frozenset(t.key) for t in one.tables if t.kind == "acl" and t.entries == param and isinstance(t.key, tuple)]
     return frozenset.intersection(*keys) if keys else None
 
 
@@ -78,17 +103,22 @@ def rule_keys(vnf: Vnf) -> dict[str, frozenset[str]]:
     result: dict[str, frozenset[str]] = {}
     for node in vnf.nodes:
         for param, value in node.arguments.items():
-            keys = _keys_of(node.mnf, param)
+            keys = _keys_of(node.mnf if isinstance(node, VnfNode) else node.vnf, param)
             if isinstance(value, Reference) and keys is not None:
                 result[value.name] = result.get(value.name, keys) & keys
     return result
 
 
-def _node(name: str, mnf: Mnf, node: Node, types: Mapping[str, str], problems: Problems) -> VnfNode:
-    keys = {param.name: _keys_of(mnf, param.name) for param in mnf.params}
-    arguments = read_arguments(f"mnf '{mnf.name}'", mnf.params, node, "mnf", problems, keys, types)
-    check_sizes(mnf.tables, arguments, node, problems)
-    return VnfNode(name, mnf, arguments, node.where)
+def _node(name: str, one: Mnf | Vnf, node: Node, types: Mapping[str, str], problems: Problems) -> VnfNode | VnfUse:
+    keys = {param.name: _keys_of(one, param.name) for param in one.params}
+    head = "vnf" if isinstance(one, Vnf) else "mnf"
+    arguments = read_arguments(f"{head} '{one.name}'", one.params, node, f"{head} when", problems, keys, types)
+    condition = when.read(node.get("when"), types, problems)
+    if isinstance(one, Vnf):
+        check_lists(one, arguments, node, problems)
+        return VnfUse(name, one, arguments, node.where, condition)
+    check_sizes(one.tables, arguments, node, problems)
+    return VnfNode(name, one, arguments, node.where, condition)
 
 
 def read_arguments(
@@ -100,13 +130,13 @@ def read_arguments(
     keys: Mapping[str, frozenset[str] | None],
     references: Mapping[str, str] | None = None,
 ) -> dict[str, Any]:
-    """The arguments beside the key `head`, complete with defaults.
+    """The arguments beside the keys in `head`, complete with defaults.
 
     `references`: the parameters (and types) that `$name` may refer to; None where there are none.
     """
     known = {param.name: param for param in params}
     for key in node.value:
-        if key != head and key not in known:
+        if key not in head.split() and key not in known:
             problems.add(f"{who} has no parameter {quote(key)}", node.keys[key], meant(key, known, "parameters"))
     result = {}
     for param in params:
@@ -141,52 +171,17 @@ def check_sizes(tables: tuple[TableSpec, ...], arguments: Mapping[str, Any], nod
             problems.add(f"{key} has {len(items)} items", node.at(key), f"table '{table.name}' holds {table.size}")
 
 
-def _links(file: VnfFile, mnfs: Mapping[str, Mnf], node: Node, problems: Problems) -> tuple[VnfLink, ...]:
-    order = list(file.mnfs)
-    if file.links is None:
-        return tuple(
-            VnfLink(name, "NEXT", following, node.key_at("mnfs", name))
-            for name, following in zip(order, [*order[1:], "exit"], strict=True)
-            if "NEXT" in mnfs[name].verdicts
-        )
-    links: dict[tuple[str, str], VnfLink] = {}
-    for k, text in enumerate(file.links):
-        where, match = node.at("links", k), _LINK.match(text)
-        if not match:
-            problems.add(f"link {quote(text)}", where, "wanted 'a -> b', 'a.outcome -> b' or '... -> exit'")
-            continue
-        source, outcome, target = match[1], match[2] or "NEXT", match[3]
-        for name in (source, target):
-            if name not in mnfs and name != "exit":
-                problems.add(f"link {quote(text)}: no node {quote(name)}", where, meant(name, order, "nodes"))
-        if source == "exit":
-            problems.add(f"link {quote(text)}: nothing leaves 'exit'", where)
-        if source in mnfs and outcome not in _outcomes(mnfs[source]):
-            near = meant(outcome, _outcomes(mnfs[source]), "outcomes")
-            problems.add(f"link {quote(text)}: '{source}' has no outcome '{outcome}'", where, near)
-        if (source, outcome) in links:
-            problems.add(f"link {quote(text)}: '{source}.{outcome}' is linked already", where, f"in line {_line(links[source, outcome])}")
-        links[source, outcome] = VnfLink(source, outcome, target, where)
-    _check_complete(file, mnfs, links, node, problems)
-    return tuple(links.values())
-
-
-def _check_complete(
-    file: VnfFile, mnfs: Mapping[str, Mnf], links: Mapping[tuple[str, str], VnfLink], node: Node, problems: Problems
-) -> None:
-    """Where links are written, each NEXT has one."""
-    for name in file.mnfs:
-        if "NEXT" in mnfs[name].verdicts and (name, "NEXT") not in links:
-            text = f"vnf '{file.vnf}': outcome 'NEXT' of '{name}' has no link"
-            problems.add(text, node.key_at("mnfs", name), f"outcomes: {listing(_outcomes(mnfs[name]))}")
-
-
-def _outcomes(mnf: Mnf) -> list[str]:
-    return [*(["NEXT"] if "NEXT" in mnf.verdicts else []), *mnf.outcomes]
-
-
-def _line(link: VnfLink) -> int:
-    return link.where.line if link.where else 0
+def check_lists(vnf: Vnf, arguments: Mapping[str, Any], node: Node, problems: Problems, shown: str = "") -> None:
+    """The same for what a template is given and hands on."""
+    for inner in vnf.nodes:
+        for param, value in inner.arguments.items():
+            if not isinstance(value, Reference):
+                continue
+            given, key = {param: arguments.get(value.name)}, shown or value.name
+            if isinstance(inner, VnfUse):
+                check_lists(inner.vnf, given, node, problems, key)
+            else:
+                check_sizes(tuple(table for table in inner.mnf.tables if table.entries == param), given, node, problems, key)
 
 
 def _entry(file: VnfFile, node: Node, problems: Problems) -> dict[str, str]:

@@ -7,14 +7,14 @@ from __future__ import annotations
 
 import importlib
 from collections import Counter as Tally
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from ebpfnf.model import Chain, Deployment, Instance, Mnf, Port, Reference, Vnf
+from ebpfnf.model import Chain, ChainPath, Deployment, Instance, Mnf, Port, Reference, TrafficClass, Vnf, VnfNode, VnfUse, When
 from tests.models import tables
 from tests.models.base import Model, Verdict
-from tests.models.classify import takes
+from tests.models.classify import rule_fits, takes
 from tests.models.packet import FIB_KERNEL, Hop, Packet
 from tests.models.parse import Parsed, Unparsable, parse
 
@@ -47,9 +47,8 @@ class Interpreter:
 
     def __post_init__(self) -> None:
         for instance in self._instances().values():
-            for node in instance.vnf.nodes:
-                stage = f"{instance.name}.{node.name}"
-                self.config[stage] = _config(instance, node.arguments, node.mnf)
+            for stage, node, arguments in _nodes(instance.vnf, instance.arguments, instance.name):
+                self.config[stage] = {param.name: arguments.get(param.name, param.default) for param in node.mnf.params}
                 self.tables[stage] = tables.make(node.mnf, self.config[stage])
 
     def run(self, frame: bytes, port: str, now: int = 0, m: Mapping[str, Any] | None = None) -> Result:
@@ -80,11 +79,18 @@ class Interpreter:
         return Result(port.otherwise.upper(), counter, 0, frame, m)
 
     def _chain(self, chain: Chain, port: Port, packet: Packet, m: dict[str, Any]) -> Result:
-        path = [self._instances()[name] for name in chain.path] + ([self._instances()[ROUTE]] if chain.then == ROUTE else [])
-        if packet.parsed.frag and any(_reads_l4(node.mnf, chain.direction) for i in path for node in _reached(i.vnf, chain.direction)):
+        path = (*chain.path, *([ROUTE] if chain.then == ROUTE else []))
+        every = [self._instances()[name] for name in _everywhere(path)]
+        mnfs = (mnf for i in every for mnf in _reached(i.vnf, i.arguments, chain.direction))
+        if packet.parsed.frag and any(_reads_l4(mnf, chain.direction) for mnf in mnfs):
             return Result(port.fragments.upper(), f"chain.{chain.name}.fragment", 0, bytes(packet.data), m)
-        for instance in path:
-            ended = self._vnf(instance, chain, packet, m)
+        m["parts"] = 0
+        for step in list(_way(path, packet, m)):  # by the headers as received
+            if isinstance(step, TrafficClass):
+                self.counts[f"chain.{chain.name}.{step.name}"] += 1
+                continue
+            instance = self._instances()[step]
+            ended = self._vnf(instance.vnf, instance.arguments, instance.name, chain, packet, m)
             if ended:
                 return ended
         counter = f"chain.{chain.name}.out"
@@ -94,24 +100,33 @@ class Interpreter:
         action = {"pass": "PASS", "drop": "DROP", "reflect": "TX"}[chain.then]
         return _emit(action, counter, m["in_port"] if action == "TX" else 0, packet, m)
 
-    def _vnf(self, instance: Instance, chain: Chain, packet: Packet, m: dict[str, Any]) -> Result | None:
-        """Through one VNF; None when the packet leaves it by `exit`."""
-        nodes = {node.name: node for node in instance.vnf.nodes}
-        links = {(link.source, link.outcome): link.target for link in instance.vnf.links}
-        at = instance.vnf.entry[chain.direction]
+    def _vnf(self, vnf: Vnf, arguments: Mapping[str, Any], name: str, chain: Chain, packet: Packet, m: dict[str, Any]) -> Result | None:
+        """Through one template; None when the packet leaves it by `exit`."""
+        nodes = {node.name: node for node in vnf.nodes}
+        at, instance = vnf.entry[chain.direction], name.partition(".")[0]
         while at != "exit":
-            stage, mnf = f"{instance.name}.{at}", nodes[at].mnf
-            verdict = model_of(mnf.name).run(packet, self.tables[stage], self.config[stage], m)
+            node, stage = nodes[at], f"{name}.{at}"
+            straight = _target(vnf, arguments, at, "NEXT")
+            if not _holds(node.when, arguments):
+                at = str(straight)
+                continue
+            if isinstance(node, VnfUse):
+                ended = self._vnf(node.vnf, _given(node, arguments), stage, chain, packet, m)
+                if ended:
+                    return ended
+                at = str(straight)
+                continue
+            verdict = model_of(node.mnf.name).run(packet, self.tables[stage], self.config[stage], m)
             if verdict.kind in ("NEXT", "TO"):
                 outcome = verdict.name or "NEXT"
-                target = links.get((at, outcome)) or mnf.outcomes[outcome]
+                target = _target(vnf, arguments, at, outcome) or node.mnf.outcomes[outcome]
                 if target in ("DROP", "PASS"):
-                    return _emit(target, f"{instance.name}.{outcome}", 0, packet, m)
+                    return _emit(target, f"{instance}.{outcome}", 0, packet, m)
                 if verdict.kind == "TO":
-                    self.counts[f"{instance.name}.{outcome}"] += 1
-                at = links[at, "NEXT"] if target == "NEXT" else target
+                    self.counts[f"{instance}.{outcome}"] += 1
+                at = str(straight) if target == "NEXT" else target
             else:
-                return self._end(verdict, stage, instance.name, chain, packet, m)
+                return self._end(verdict, stage, instance, chain, packet, m)
         return None
 
     def _end(self, verdict: Verdict, stage: str, instance: str, chain: Chain, packet: Packet, m: dict[str, Any]) -> Result:
@@ -169,24 +184,80 @@ class _Zeroes(dict[str, Any]):
         return 0
 
 
-def _config(instance: Instance, arguments: Mapping[str, Any], mnf: Mnf) -> dict[str, Any]:
-    """Each parameter's value: given in the template, there by reference, or the default."""
-    config = {}
-    for param in mnf.params:
-        value = arguments.get(param.name, param.default)
-        config[param.name] = instance.arguments[value.name] if isinstance(value, Reference) else value
-    return config
+def _given(node: VnfNode | VnfUse, arguments: Mapping[str, Any]) -> dict[str, Any]:
+    """What a node is given: values of the template's own, and those that it hands on."""
+    return {name: arguments[value.name] if isinstance(value, Reference) else value for name, value in node.arguments.items()}
 
 
-def _reached(vnf: Vnf, direction: str) -> list[Any]:
-    """The nodes that a packet in this direction can come to."""
-    seen, todo = set(), [vnf.entry[direction]]
+def _nodes(vnf: Vnf, arguments: Mapping[str, Any], name: str) -> Iterator[tuple[str, VnfNode, dict[str, Any]]]:
+    """Every mNF of an instance by its stage, whether a condition leaves it out or not."""
+    for node in vnf.nodes:
+        if isinstance(node, VnfUse):
+            yield from _nodes(node.vnf, _given(node, arguments), f"{name}.{node.name}")
+        else:
+            yield f"{name}.{node.name}", node, _given(node, arguments)
+
+
+def _holds(when: When | None, arguments: Mapping[str, Any]) -> bool:
+    if when is None:
+        return True
+    match when.kind:
+        case "is":
+            return any(arguments[when.param] == value for value in when.values)
+        case "all":
+            return all(_holds(part, arguments) for part in when.parts)
+        case "any":
+            return any(_holds(part, arguments) for part in when.parts)
+        case _:
+            return not _holds(when.parts[0], arguments)
+
+
+def _target(vnf: Vnf, arguments: Mapping[str, Any], source: str, outcome: str) -> str | None:
+    """Where an outcome leads: by its first link whose condition holds."""
+    links = (link for link in vnf.links if (link.source, link.outcome) == (source, outcome) and _holds(link.when, arguments))
+    return next((link.target for link in links), None)
+
+
+def _everywhere(path: ChainPath) -> Iterator[str]:
+    """The instances of a path, those of all its classes too."""
+    for item in path:
+        if isinstance(item, str):
+            yield item
+        else:
+            yield from (name for each in item.classes for name in _everywhere(each.path))
+
+
+def _way(path: ChainPath, packet: Packet, m: dict[str, Any]) -> Iterator[str | TrafficClass]:
+    """What a packet passes: instances, and the classes that it is of, whose numbers stand in m.parts."""
+    for item in path:
+        if isinstance(item, str):
+            yield item
+            continue
+        for number, each in enumerate(item.classes, 1):
+            if rule_fits(each.match, packet):
+                m["parts"] |= number << item.shift
+                yield each
+                yield from _way(each.path, packet, m)
+                break
+
+
+def _reached(vnf: Vnf, arguments: Mapping[str, Any], direction: str) -> Iterator[Mnf]:
+    """The mNFs that a packet in this direction can come to."""
+    nodes = {node.name: node for node in vnf.nodes}
+    seen, todo = set[str](), [vnf.entry[direction]]
     while todo:
         name = todo.pop()
-        if name != "exit" and name not in seen:
-            seen.add(name)
-            todo += [link.target for link in vnf.links if link.source == name]
-    return [node for node in vnf.nodes if node.name in seen]
+        if name == "exit" or name in seen:
+            continue
+        seen.add(name)
+        node = nodes[name]
+        there = _holds(node.when, arguments)
+        outcomes = {link.outcome for link in vnf.links if link.source == name and (there or link.outcome == "NEXT")}
+        todo += [target for outcome in outcomes if (target := _target(vnf, arguments, name, outcome))]
+        if there and isinstance(node, VnfUse):
+            yield from _reached(node.vnf, _given(node, arguments), direction)
+        elif there and isinstance(node, VnfNode):
+            yield node.mnf
 
 
 def _reads_l4(mnf: Mnf, direction: str) -> bool:

@@ -1,5 +1,7 @@
 """Random graphs, written as files: templates of mNFs that count, remember, drop, answer, mark and fork, in chains that repeat them.
 
+Templates use other templates, leave nodes and links out by conditions, and paths part by classes and go on together.
+
 A deployment holds several chains, so that one compilation serves several graphs; a frame's source MAC says which chain takes it.
 """
 
@@ -8,7 +10,7 @@ from __future__ import annotations
 import json
 import random
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -30,14 +32,17 @@ _RULES = [
 
 @dataclass(frozen=True, slots=True)
 class Files:
-    """templates: name -> nodes (mNF with parameters) and links; chains: name -> paths of (instance, template), direction, then."""
+    """templates: name -> nodes (mNF or template, with parameters) and links; chains: name -> path, direction, then.
 
-    templates: Mapping[str, tuple[Mapping[str, Mapping[str, Any]], Sequence[str]]]
-    chains: Mapping[str, tuple[Sequence[tuple[str, str]], str, str]]
+    A path holds (instance, template) and partings: a tuple of (class, match, path) for each.
+    """
+
+    templates: Mapping[str, tuple[Mapping[str, Mapping[str, Any]], Sequence[Any]]]
+    chains: Mapping[str, tuple[Sequence[Any], str, str]]
     fragments: str = "drop"
 
     def without(self, chain: str, place: int) -> Files:
-        """The same with one instance less in a chain's path."""
+        """The same with one instance or parting less in a chain's path."""
         path, *rest = self.chains[chain]
         return replace(self, chains={**self.chains, chain: ((*path[:place], *path[place + 1 :]), *rest)})
 
@@ -57,10 +62,10 @@ class Files:
 
     def texts(self) -> dict[str, str]:
         """File -> text."""
-        used = {instance: template for path, *_ in self.chains.values() for instance, template in path}
+        used = {instance: template for path, *_ in self.chains.values() for instance, template in _instances(path)}
         macs = {f"c{k}": mac for k, mac in enumerate(MACS)}
         chains = {
-            name: {"on": "a", "direction": direction, "match": {"eth.src": macs[name]}, "path": [i for i, _ in path], "then": then}
+            name: {"on": "a", "direction": direction, "match": {"eth.src": macs[name]}, "path": _written(path), "then": then}
             for name, (path, direction, then) in self.chains.items()
         }
         head = "ebpfnf: 1\ndeployment: random\nports:\n"
@@ -68,11 +73,38 @@ class Files:
         lines = [f"  {instance}: {{vnf: {template}}}" for instance, template in used.items()]
         lines = ["vnfs:" if lines else "vnfs: {}", *lines, "chains:", *(f"  {n}: {json.dumps(c)}" for n, c in chains.items())]
         result = {"chain.yaml": head + "\n".join(lines) + TESTBED}
-        for name in dict.fromkeys(used.values()):
+        todo = list(dict.fromkeys(used.values()))
+        for name in todo:
             nodes, links = self.templates[name]
             mnfs = "".join(f"  {node}: {json.dumps(about)}\n" for node, about in nodes.items())
-            result[f"vnfs/{name}.yaml"] = f"vnf: {name}\nsummary: random\nmnfs:\n{mnfs}links: {json.dumps(links)}\n"
+            body = f"mnfs:\n{mnfs}links: {json.dumps(links)}\n"
+            params = "".join(f"  {param}: {text}\n" for param, text in PARAMS.items() if param in body)
+            result[f"vnfs/{name}.yaml"] = f"vnf: {name}\nsummary: random\n" + (f"params:\n{params}" if params else "") + body
+            todo += [about["vnf"] for about in nodes.values() if about.get("vnf", "") not in ("", *todo)]
         return result
+
+
+PARAMS = {"sure": "{type: bool, default: true}", "mode": '{type: "enum[low,mid,high]", default: mid}'}
+_CONDITIONS: Sequence[Any] = (
+    {"sure": True}, {"not": {"sure": True}}, {"mode": ["low", "mid"]}, {"any": [{"mode": "low"}, {"sure": False}]}, {"mode": "high"},
+)  # fmt: skip
+
+
+def _instances(path: Sequence[Any]) -> Iterator[tuple[str, str]]:
+    for item in path:
+        if isinstance(item[0], str):
+            yield item
+        else:
+            yield from (each for _, _, inner in item for each in _instances(inner))
+
+
+def _written(path: Sequence[Any]) -> list[Any]:
+    """A path as chain.yaml has it."""
+
+    def classes(item: Any) -> dict[str, Any]:
+        return {"classes": {name: {"match": match, "path": _written(inner)} for name, match, inner in item}}
+
+    return [item[0] if isinstance(item[0], str) else classes(item) for item in path]
 
 
 MACS = tuple(f"02:00:00:00:02:{k:02x}" for k in range(16))
@@ -84,9 +116,13 @@ def make(seed: int, chains: int, folder: Path) -> tuple[Files, Deployment]:
     templates: dict[str, Any] = {}
     taken: dict[str, Any] = {}
     while len(taken) < chains:
-        new = {f"t{len(templates) + k}": _template(r) for k in range(3)}
+        new: dict[str, Any] = {}
+        for _ in range(3):
+            new[f"t{len(templates) + len(new)}"] = _template(r, list(new))
         name, pool = f"c{len(taken)}", list(new) * 2
         path = [(f"{name}x{k}", template) for k, template in enumerate(r.choices(pool, k=r.randint(1, 4)))]
+        if r.random() < 0.4:
+            path = _parted(r, path)
         if taken and r.random() < 0.3:
             path.insert(r.randrange(len(path) + 1), r.choice(r.choice(list(taken.values()))[0]))
         chain = (tuple(path), r.choice(("forward", "forward", "reverse")), r.choice(("pass", "pass", "out: b", "reflect", "route", "drop")))
@@ -100,18 +136,43 @@ def make(seed: int, chains: int, folder: Path) -> tuple[Files, Deployment]:
     return files, spec.load(files.write(folder))
 
 
-def _template(r: random.Random) -> tuple[dict[str, dict[str, Any]], list[str]]:
-    """One to four mNFs in a row, where outcomes may jump forward."""
+_MATCHES = (
+    {"l4.dport": [80, "4000-8080"]}, {"ip.proto": "udp"}, {"ip.src": ["192.0.2.0/24", "2001:db8::/64"]}, {"ip.dscp": [0, 46]},
+    {"ip.version": 6}, {"ip.dst": "198.51.100.7", "l4.sport": "0-100"}, {"vlan.id": 5}, {},
+)  # fmt: skip
+
+
+def _parted(r: random.Random, path: Sequence[Any], depth: int = 0) -> list[Any]:
+    """Some of the path in classes, the rest before and behind them."""
+    start, end = sorted((r.randint(0, len(path)), r.randint(0, len(path))))
+    pieces: list[list[Any]] = [[] for _ in range(r.randint(1, 3))]
+    for item in path[start:end]:
+        r.choice(pieces).append(item)
+    tag = f"{path[0][0]}-{depth}" if path else f"none-{depth}"
+    inner = [_parted(r, piece, depth + 1) if piece and depth < 1 and r.random() < 0.3 else piece for piece in pieces]
+    classes = tuple((f"{tag}{k}", r.choice(_MATCHES), tuple(piece)) for k, piece in enumerate(inner))
+    return [*path[:start], classes, *path[end:]]
+
+
+def _template(r: random.Random, others: Sequence[str]) -> tuple[dict[str, dict[str, Any]], list[Any]]:
+    """One to four mNFs or `others` in a row, where outcomes may jump forward; some by conditions only."""
     kinds = [r.choice(_NODES)(r) for _ in range(r.randint(1, 4))]
+    if others and r.random() < 0.4:
+        kinds[r.randrange(len(kinds))] = {"vnf": r.choice(others)}
     names = [f"n{k}" for k in range(len(kinds))]
-    links = []
+    links: list[Any] = []
     for k, kind in enumerate(kinds):
         later = [*names[k + 1 :], "exit"]
+        if r.random() < 0.1:
+            links.append({"link": f"{names[k]} -> {r.choice(later)}", "when": r.choice(_CONDITIONS)})
         links.append(f"{names[k]} -> {later[0]}")
-        if kind["mnf"] == "fork":
+        if kind.get("mnf") == "fork":
             links.append(f"{names[k]}.odd -> {r.choice(later)}")
-        elif kind["mnf"] == "gate" and r.random() < 0.5:
-            links.append(f"{names[k]}.high -> {r.choice(later)}")
+        elif kind.get("mnf") == "gate" and r.random() < 0.5:
+            link = f"{names[k]}.high -> {r.choice(later)}"
+            links.append({"link": link, "when": r.choice(_CONDITIONS)} if r.random() < 0.3 else link)
+        if r.random() < 0.15:
+            kind["when"] = r.choice(_CONDITIONS)
     return dict(zip(names, kinds, strict=True)), links
 
 

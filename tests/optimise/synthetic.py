@@ -7,7 +7,7 @@ from typing import Any
 
 from ebpfnf import spec
 from ebpfnf.graph.expand import _outcomes  # the same rule for what a node offers
-from ebpfnf.model import DROPPED, EXIT, PASSED, Chain, Deployment, Graph, Link, Mnf, Port, Position, Stage, TableSpec, VnfNode
+from ebpfnf.model import DROPPED, EXIT, PASSED, Chain, Deployment, Graph, Link, Mnf, Port, Position, Stage, TableSpec
 
 FIELDS = spec.fields()
 _DEFAULTS = {"DROP": DROPPED, "PASS": PASSED}
@@ -55,7 +55,7 @@ def graph(
     every = []
     for k, node in enumerate(nodes):
         following = given.get((k, "NEXT"), k + 1 if k + 1 < len(nodes) else EXIT)
-        for outcome, default in _outcomes(VnfNode(node.name, node, {})).items():
+        for outcome, default in _outcomes(node).items():
             every.append(Link(k, outcome, given.get((k, outcome), _DEFAULTS.get(default, following))))
     chain = Chain("c", "p", direction, {}, tuple(stage.instance for stage in stages), then)
     deployment = Deployment("d", (Port("p", 1, "eth0"),), (), (chain,))

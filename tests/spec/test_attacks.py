@@ -87,7 +87,7 @@ REFUSED = {
     "out-to-a-path": "8:54: then 'out: ../lan' (wanted route, pass, reflect, drop or {out: <port>})",
     "overlong-utf-8": "2:14: not UTF-8 (save it as UTF-8)",
     "path-in-interface": "4:20: interface '../../eth0' (wanted an interface: letters, digits and '_.@-', at most 15 characters)",
-    "path-of-paths": "8:40: path '['stats']' (wanted text)",
+    "path-of-paths": "8:40: '['stats']' in a path (wanted a VNF's name",
     "prefix-of-everything-in-one-list": "8:50: ip.src '300.1.1.1' (wanted an IPv4 or IPv6 prefix, such as 192.0.2.0/24)",
     "python-object-tag": "8:29: tag 'tag:yaml.org,2002:python/object/apply:os.system' (remove it: types are known from the key)",
     "random-bytes": "1:1: not UTF-8 (save it as UTF-8)",

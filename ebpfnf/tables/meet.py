@@ -1,0 +1,39 @@
+"""What two matches have in common: a match that takes what both take. So one classifier serves classes inside of chains."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from ebpfnf.tables.match import MatchField, bits_of, family, text_of
+
+Match = Mapping[str, Sequence[Any]]
+_FAMILIES = ("ip.version", "ip.src", "ip.dst")  # whose values hold for one version of IP
+
+
+def meet(one: Match, other: Match, fields: Mapping[str, MatchField]) -> dict[str, list[Any]] | None:
+    """A conjunction over the keys of both, None where no packet can match; values in their normal spelling."""
+    found = {name: list(values) for name, values in one.items()}
+    for name, values in other.items():
+        if name in found:
+            field = fields[name]
+            both = [common for a in found[name] for b in values if (common := _common(field, a, b)) is not None]
+            found[name] = list(dict.fromkeys(both))
+            if not both:
+                return None
+        else:
+            found[name] = list(values)
+    families = [{family(fields[name], value) for value in found[name]} for name in _FAMILIES if name in found]
+    return None if families and not set.intersection(*families) else found
+
+
+def _common(field: MatchField, a: Any, b: Any) -> Any | None:
+    """The value that takes what both values take."""
+    pairs = list(zip(bits_of(field, a), bits_of(field, b), strict=True))
+    if field.match == "range":
+        ((low, high), (other_low, other_high)) = pairs[0]
+        low, high = max(low, other_low), min(high, other_high)
+        return text_of(field, [(low, high)]) if low <= high else None
+    if any((value ^ other) & mask & other_mask for (value, mask), (other, other_mask) in pairs):
+        return None
+    return text_of(field, [(value | other, mask | other_mask) for (value, mask), (other, other_mask) in pairs])
