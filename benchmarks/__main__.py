@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from benchmarks import compile_cost, control_plane, data_plane, fleet, monoliths, plots, predict, scale, tables, two_cpus, wire
+from benchmarks import compile_cost, control_plane, data_plane, fleet, monoliths, plots, predict, scale, swap, tables, two_cpus, wire
 from benchmarks.measure import Figure, Unavailable
 
 BENCHMARKS: dict[str, Callable[[], list[Figure]]] = {
@@ -21,6 +21,7 @@ BENCHMARKS: dict[str, Callable[[], list[Figure]]] = {
     **scale.BENCHMARKS,
     **predict.BENCHMARKS,
     "two-cpus": two_cpus.run,
+    "swap-cost": swap.run,
     "compile-cost": compile_cost.run,
     **wire.BENCHMARKS,
     "tables": tables.run,

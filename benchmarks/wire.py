@@ -9,11 +9,11 @@ import time
 from collections.abc import Callable
 from contextlib import ExitStack
 
-from benchmarks import chains
+from benchmarks import baselines, chains, tc
 from benchmarks.frames import Mix
-from benchmarks.measure import ROUNDS, Figure, figure
+from benchmarks.measure import ROUNDS, Figure, figure, ratio
 from benchmarks.memory import PLAN, SINK, compiled, fill, loaded
-from ebpfnf.agent.load import HostFacts, load
+from ebpfnf.agent.load import HostFacts, load, relocate
 from ebpfnf.kernel import links, maps, programs
 from ebpfnf.kernel.maps import Map
 from ebpfnf.lab.frames import checksum
@@ -64,7 +64,7 @@ class Wire:
             self._emit, arrive, redirect = (loaded(stack, p, fds) for p in compiled("rig.c", ("emit", "arrive", "redirect"), _MARKS))
             with self.lab.enter("sink"):
                 stack.callback(os.close, links.create_xdp(arrive, socket.if_nametoindex("eth0")))
-            self._xdp = {"bare redirect": redirect}
+            self._xdp, self._tc = {"bare redirect": redirect}, dict[str, int]()
             with self.lab.enter("dut"):
                 self._devices.update(struct.pack("=I", 2), struct.pack("=I", ports["eth1"]))
                 host = HostFacts.measure({"wan": (ports["eth0"], 1500), "lan": (ports["eth1"], 1500)})
@@ -73,6 +73,12 @@ class Wire:
                     made = stack.enter_context(load(bundle, host=host))
                     fill(bundle, made, 0)
                     self._xdp[name] = made.programs[0]
+                bundle = chains.build(chains.bench4(rules=_RULES))
+                made = stack.enter_context(load(bundle, host=host))
+                fill(bundle, made, 0)
+                (program,) = baselines.compiled("bench4.c", ("bench4",), bundle, f"TC={ports['eth1']}")
+                self._tc["tc-bpf"] = tc.load(relocate(program, made.maps))
+                stack.callback(os.close, self._tc["tc-bpf"])
             self._attached = stack.enter_context(ExitStack())
             self._stack = stack.pop_all()
         return self
@@ -86,6 +92,9 @@ class Wire:
         if arm in self._xdp:
             with self.lab.enter("dut"):
                 self._attached.callback(os.close, links.create_xdp(self._xdp[arm], socket.if_nametoindex("eth0")))
+        elif arm in self._tc:
+            with self.lab.enter("dut"):
+                self._attached.callback(os.close, tc.attach(self._tc[arm], socket.if_nametoindex("eth0")))
         elif arm == "nftables":
             self._dut("nft", "-f", "-", text=_NFT)
             self._attached.callback(self._dut, "nft", "flush", "ruleset")
@@ -111,6 +120,12 @@ class Wire:
         if done.returncode:
             raise RuntimeError(f"{' '.join(argv)}: {done.stderr.strip()}")
 
+    def frames(self, arm: str, mix: Mix) -> bytes:
+        """What arrives of the first packets of a mix: lengths, then the beginnings of frames."""
+        self.use(arm.partition(":")[0])
+        self.time(mix, 1000)
+        return self.kept
+
     def time(self, mix: Mix, packets: int = _PACKETS) -> float:
         """Ns of CPU time a packet that arrived. RuntimeError where more than a thousandth got lost, or one is broken."""
         size = max(mix.sizes())
@@ -129,6 +144,7 @@ class Wire:
         if abs(packets - arrived) > packets * _LOST:
             raise RuntimeError(f"{packets} packets sent, {arrived} arrived")
         _verify(seen)
+        self.kept = seen[16:]
         return took / arrived
 
 
@@ -180,4 +196,21 @@ def against_kernel() -> list[Figure]:
     return found
 
 
-BENCHMARKS: dict[str, Callable[[], list[Figure]]] = {"over-redirect": over_redirect, "against-kernel": against_kernel}
+def vs_tc() -> list[Figure]:
+    """The same in one function by hand for the kernel's traffic control, on the same kinds of kernel maps."""
+    arms = dict.fromkeys(("tc-bpf", "tc-bpf:again", "ebpfnf, kernel tables", "ebpfnf, direct tables"), Mix())
+    with Wire() as wire:
+        made = [wire.frames(arm, mix) for arm, mix in arms.items()]
+    if any(each != made[0] for each in made):
+        raise AssertionError("tc-bpf makes something else of the packets than ebpfnf")
+    samples = _rounds(arms)
+    found = [figure(arm, times, "ns") for arm, times in samples.items()]
+    found.append(ratio("A/A: tc-bpf / tc-bpf", samples["tc-bpf:again"], samples["tc-bpf"]))
+    found += [
+        ratio(f"{arm} / tc-bpf", samples[arm], samples["tc-bpf"], goal)
+        for arm, goal in (("ebpfnf, kernel tables", None), ("ebpfnf, direct tables", 1 / 3.5))
+    ]
+    return found
+
+
+BENCHMARKS: dict[str, Callable[[], list[Figure]]] = {"over-redirect": over_redirect, "against-kernel": against_kernel, "vs-tc": vs_tc}

@@ -18,7 +18,10 @@ HERE = Path(__file__).parent
 
 
 def compiled(file: str, names: tuple[str, ...], bundle: Bundle, *defines: str) -> tuple[Program, ...]:
-    """The programs of a file here, on the maps of `bundle` (and `chained`, the prog array by which they call each other)."""
+    """The programs of a file here, on the maps of `bundle` (and `chained`, the prog array by which they call each other).
+
+    `defines`: NAME or NAME=VALUE.
+    """
     maps = [*(spec.name for spec in bundle.maps), "chained"]
     ids = {_FIRST_ID + k: name for k, name in enumerate(maps)}
     sizes = {table.kind: capacity(table) for table in bundle.tables if table.kind in ("acl", "consistent_hash", "automaton")}
@@ -30,7 +33,7 @@ def compiled(file: str, names: tuple[str, ...], bundle: Bundle, *defines: str) -
         "SLOT_SIZE": bundle.slot.size,
         "COUNTS_AT": bundle.slot.counts,
         "CPUS": cpu_slots(),
-        **{name: 1 for name in defines},
+        **{name: value or "1" for name, _, value in (each.partition("=") for each in defines)},
     }
     text = "".join(f"#define {name} {value}\n" for name, value in constants.items()) + (HERE / file).read_text()
     files = {f"ebpfnf/{name}": (FRAMEWORK / name).read_text() for name in ("types.h", "direct.h")}

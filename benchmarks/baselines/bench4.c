@@ -1,7 +1,18 @@
 /*
  * Access list, counters, load balancer and redirect in one function by hand: no framework, pointers kept in registers, every table the
- * deployment's own. SESSIONS_FIRST: a known connection is neither checked against the service's addresses nor hashed.
+ * deployment's own. SESSIONS_FIRST: a known connection is neither checked against the service's addresses nor hashed. TC: for the kernel's traffic control, at ingress.
  */
+#ifdef TC
+#define xdp_md __sk_buff	/* which has data and data_end too */
+#define DROP 2			/* TC_ACT_SHOT */
+#define ABORT 2
+#define LEAVE() bpf_redirect(TC, 0)
+#else
+#define DROP XDP_DROP
+#define ABORT XDP_ABORTED
+#define LEAVE() bpf_redirect_map(MAP_FD(MAP_ports), 2, XDP_DROP)
+#endif
+
 #include "baselines/common.h"
 
 inline_always void count_size(u32 size)
@@ -41,15 +52,15 @@ int bench4(struct xdp_md *ctx)
 
 	if (see(ctx, &s) || s.fragment) {
 		counted[1]++;
-		return XDP_DROP;
+		return DROP;
 	}
 	rules = only(MAP_FD(MAP_acl_acl_rules));
 	if (!rules)
-		return XDP_ABORTED;
+		return ABORT;
 	rule = rule_of(&s, rules);
 	if (!rule || rule->action) {
 		counted[2]++;
-		return XDP_DROP;
+		return DROP;
 	}
 	count_size(s.size);
 	count_subnet(&s);
@@ -65,12 +76,12 @@ int bench4(struct xdp_md *ctx)
 	backends = only(MAP_FD(MAP_lb_pick_backends));
 	as_checked(slot);
 	if (!backends || slot >= 65537)
-		return XDP_ABORTED;
+		return ABORT;
 	number = (u64)backends->slot[slot] - 1;
 	as_checked(number);
 	if (number >= BACKENDS) {
 		counted[3]++;
-		return XDP_DROP;
+		return DROP;
 	}
 	backend = &backends->value[number];
 #ifndef SESSIONS_FIRST
@@ -88,7 +99,7 @@ int bench4(struct xdp_md *ctx)
 		if (bpf_map_update_elem(MAP_FD(MAP_lb_nat_sessions), &reply, &back, 0) ||
 		    bpf_map_update_elem(MAP_FD(MAP_lb_nat_sessions), &s.flow, &there, 0)) {
 			counted[4]++;
-			return XDP_DROP;
+			return DROP;
 		}
 		readdress(&s, 0, &there.addr, there.port);
 		goto out;
@@ -99,8 +110,8 @@ known:
 out:
 	if (s.size - s.l3_at > 1500) {
 		counted[5]++;
-		return XDP_DROP;
+		return DROP;
 	}
 	counted[0]++;
-	return bpf_redirect_map(MAP_FD(MAP_ports), 2, XDP_DROP);
+	return LEAVE();
 }
