@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from ebpfnf.agent import commands, netlink
-from ebpfnf.agent.apply import refused
+from ebpfnf.agent.denial import refused
 from ebpfnf.agent.serve import serve
 from ebpfnf.bundle import MAGIC
 from ebpfnf.errors import AgentError, EbpfnfError, VerifierError
@@ -35,6 +35,7 @@ def main(arguments: list[str] | None = None) -> int:
         if given.netns:
             netlink.enter(given.netns)
         if given.command == "serve":
+            commands.load()
             serve(_do, _line)
         else:
             _run(given.command, _payload(given.file))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import errno
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -12,12 +11,13 @@ from typing import Any
 
 from ebpfnf import bundle as bundles
 from ebpfnf.agent import failpoints, journal, signature, steps, store
+from ebpfnf.agent.denial import refused
 from ebpfnf.agent.load import HostFacts
 from ebpfnf.agent.load import load as load_bundle
 from ebpfnf.agent.observe import observe
 from ebpfnf.agent.plan import Action, Options, bound, plan, plan_reconcile, plan_rollback, plan_undeploy
 from ebpfnf.agent.seen import Observed
-from ebpfnf.errors import AgentError, EbpfnfError, PrivilegeError
+from ebpfnf.errors import AgentError, EbpfnfError
 from ebpfnf.kernel import pins
 from ebpfnf.kernel.pins import Pins
 from ebpfnf.model import Bundle, Port
@@ -157,14 +157,6 @@ def _known(seen: Observed, manager: store.Manager | None) -> Iterator[None]:
         known = ", ".join(sorted({*pins.deployments(), *store.deployments()}))
         raise AgentError(f"there is no deployment '{seen.deployment}' here", cure=f"there are: {known}" if known else "there is none")
     yield
-
-
-def refused(error: OSError, cure: str, what: str = "") -> EbpfnfError:
-    """A refusal of the kernel as an error that a person may see."""
-    words = f"{what}: {error.strerror}" if what else str(error.strerror)
-    if error.errno in (errno.EPERM, errno.EACCES):
-        return PrivilegeError(words, cure="run as root, or with CAP_BPF, CAP_NET_ADMIN and CAP_PERFMON")
-    return AgentError(words, cure=cure)
 
 
 def _work(seen: Observed, ports: tuple[Port, ...]) -> steps.Work:

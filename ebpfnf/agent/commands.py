@@ -7,24 +7,27 @@ import binascii
 import dataclasses
 import signal
 from collections.abc import Callable, Mapping
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from ebpfnf import bundle as bundles
-from ebpfnf.agent import apply, doctor, edit, netlink, outputs, store, watch
-from ebpfnf.agent.apply import Emit
-from ebpfnf.agent.observe import observe
-from ebpfnf.agent.plan import Action, Options, plan
-from ebpfnf.agent.private import PrivateCopy
-from ebpfnf.agent.signature import Signature
-from ebpfnf.agent.status import status
 from ebpfnf.errors import AgentError, EbpfnfError
-from ebpfnf.kernel import pins
-from ebpfnf.model import Bundle
 from ebpfnf.names import KEBAB_WANTED, is_kebab
 
+if TYPE_CHECKING:
+    from ebpfnf.agent.plan import Action, Options
+    from ebpfnf.agent.signature import Signature
+    from ebpfnf.agent.store import Manager
+    from ebpfnf.model import Bundle
+
+Emit = Callable[[str, Mapping[str, Any]], None]  # what happens, as it happens: the step, and details
 Payload = Mapping[str, Any]
 T = TypeVar("T")
 _STEP = 10**6  # ns between two frames of `try`
+
+
+def load() -> None:
+    """Import all that commands import when they need it: for who forks a child for each."""
+    from ebpfnf.agent import apply, doctor, edit, private, status, watch  # noqa: F401
 
 
 def run(command: str, payload: Payload, emit: Emit) -> Any:
@@ -35,10 +38,16 @@ def run(command: str, payload: Payload, emit: Emit) -> Any:
 
 
 def _apply(payload: Payload, emit: Emit) -> Any:
+    from ebpfnf.agent import apply
+
     return dataclasses.asdict(apply.apply(_bundle(payload), _options(payload), emit, _manager(payload), _signature(payload)))
 
 
 def _plan(payload: Payload, emit: Emit) -> Any:
+    from ebpfnf.agent import outputs
+    from ebpfnf.agent.observe import observe
+    from ebpfnf.agent.plan import plan
+
     wanted = _bundle(payload)
     seen = observe(wanted.deployment, entries=True)
     actions = _actions(plan(wanted, seen, _options(payload)))
@@ -48,11 +57,16 @@ def _plan(payload: Payload, emit: Emit) -> Any:
 
 
 def _dry_run(payload: Payload, emit: Emit) -> Any:
+    from ebpfnf.agent import apply
+
     return _actions(apply.dry_run(_bundle(payload), _options(payload)))
 
 
 def _try(payload: Payload, emit: Emit) -> Any:
     """What this host, with its interfaces and routes, would do with frames: on a private copy, state kept from one to the next."""
+    from ebpfnf.agent import netlink
+    from ebpfnf.agent.private import PrivateCopy
+
     wanted, there = _bundle(payload), netlink.interfaces()
     ports = {port.name: there[port.interface].ifindex for port in wanted.ports if port.interface in there}
     told = []
@@ -66,16 +80,25 @@ def _try(payload: Payload, emit: Emit) -> Any:
 
 
 def _status(payload: Payload, emit: Emit) -> Any:
+    from ebpfnf.agent.observe import observe
+    from ebpfnf.agent.status import status
+    from ebpfnf.kernel import pins
+
     if "deployment" in payload:
         return status(observe(_deployment(payload), entries=True))
     return [status(observe(name, entries=True)) for name in pins.deployments()]
 
 
 def _observe(payload: Payload, emit: Emit) -> Any:
+    from ebpfnf.agent.observe import observe
+
     return bundles.to_json(observe(_deployment(payload), entries=True))
 
 
 def _rollback(payload: Payload, emit: Emit) -> Any:
+    from ebpfnf.agent import apply, store
+    from ebpfnf.agent.observe import observe
+
     name, manager = _deployment(payload), _manager(payload)
     leaving = _text(payload, "leaving") if "leaving" in payload else ""
     before = store.kept(name, "previous") if manager else None
@@ -85,14 +108,20 @@ def _rollback(payload: Payload, emit: Emit) -> Any:
 
 
 def _reconcile(payload: Payload, emit: Emit) -> Any:
+    from ebpfnf.agent import apply
+
     return dataclasses.asdict(apply.reconcile(_deployment(payload), emit))
 
 
 def _undeploy(payload: Payload, emit: Emit) -> Any:
+    from ebpfnf.agent import apply
+
     return dataclasses.asdict(apply.undeploy(_deployment(payload), emit, _manager(payload)))
 
 
 def _claim(payload: Payload, emit: Emit) -> Any:
+    from ebpfnf.agent import apply
+
     manager = _manager(payload)
     if manager is None:
         raise AgentError("'manager' is missing in what the agent was sent")
@@ -100,6 +129,8 @@ def _claim(payload: Payload, emit: Emit) -> Any:
 
 
 def _kept(payload: Payload, emit: Emit) -> Any:
+    from ebpfnf.agent import store
+
     name = _deployment(payload)
     digest, previous = (store.kept_digest(name, which) for which in ("bundle", "previous"))
     return {"claim": dataclasses.asdict(store.read_claim(name)), "digest": digest, "previous": previous, "history": store.history(name)}
@@ -107,6 +138,8 @@ def _kept(payload: Payload, emit: Emit) -> Any:
 
 def _boot(payload: Payload, emit: Emit) -> Any:
     """Everything that a manager sent runs again; what can't is told and holds up nothing else."""
+    from ebpfnf.agent import apply, store
+
     told = {}
     for name in store.deployments():
         try:
@@ -119,6 +152,8 @@ def _boot(payload: Payload, emit: Emit) -> Any:
 
 def _watch(payload: Payload, emit: Emit) -> Any:
     """Until a signal ends it."""
+    from ebpfnf.agent import watch
+
     watching = watch.Watch(_deployment(payload), emit)
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: watching.ended.set())
@@ -127,23 +162,33 @@ def _watch(payload: Payload, emit: Emit) -> Any:
 
 
 def _table_get(payload: Payload, emit: Emit) -> Any:
+    from ebpfnf.agent import edit
+
     return edit.get(_deployment(payload), _text(payload, "table"), _given(payload, "key"))
 
 
 def _table_set(payload: Payload, emit: Emit) -> Any:
+    from ebpfnf.agent import edit
+
     edit.put(_deployment(payload), _text(payload, "table"), _given(payload, "key"), _given(payload, "value"))
     return True
 
 
 def _table_del(payload: Payload, emit: Emit) -> Any:
+    from ebpfnf.agent import edit
+
     return edit.delete(_deployment(payload), _text(payload, "table"), _given(payload, "key"))
 
 
 def _table_dump(payload: Payload, emit: Emit) -> Any:
+    from ebpfnf.agent import edit
+
     return edit.dump(_deployment(payload), _text(payload, "table"))
 
 
 def _doctor(payload: Payload, emit: Emit) -> Any:
+    from ebpfnf.agent import doctor
+
     names = payload.get("interfaces", [])
     if not (isinstance(names, list) and all(isinstance(name, str) for name in names)):
         raise AgentError("'interfaces' is a list of names")
@@ -181,15 +226,21 @@ def _bundle(payload: Payload) -> Bundle:
 
 
 def _options(payload: Payload) -> Options:
+    from ebpfnf.agent.plan import Options
+
     return Options(keep_entries=payload.get("keep_entries") is True, discard_entries=payload.get("discard_entries") is True)
 
 
-def _manager(payload: Payload) -> store.Manager | None:
+def _manager(payload: Payload) -> Manager | None:
+    from ebpfnf.agent import store
+
     said = payload.get("manager")
     return None if said is None else _record(store.Manager, said, "manager")
 
 
 def _signature(payload: Payload) -> Signature | None:
+    from ebpfnf.agent.signature import Signature
+
     said = payload.get("signature")
     return None if said is None else _record(Signature, said, "signature")
 

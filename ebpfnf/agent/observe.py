@@ -10,7 +10,7 @@ import re
 import struct
 from collections.abc import Mapping
 
-from ebpfnf.agent import flows, functions, journal, machines, manifest, netlink, retired, tables, values
+from ebpfnf.agent import flows, functions, journal, manifest, netlink, retired, tables, values
 from ebpfnf.agent.manifest import Manifest
 from ebpfnf.agent.netlink import Interface
 from ebpfnf.agent.seen import Generation, Observed, PortSeen, Totals
@@ -65,6 +65,7 @@ def _observe(deployment: str, entries: bool) -> Observed:
         entry, live = _entry(at), live_generation(at)
         if _mark(at) == before:
             break
+    machines, needs = _machines(at)
     seen = dataclasses.replace(
         seen,
         generations=generations,
@@ -76,14 +77,24 @@ def _observe(deployment: str, entries: bool) -> Observed:
         retired=gone.totals,
         missed=_sum_of_ingress(at, insn.INGRESS_MISSED),
         strays=_sum_of_ingress(at, insn.INGRESS_STRAYS),
-        machines=machines.look(at),
+        machines=machines,
         serving={g.number: functions.told(at.generation(g.number), g.manifest) for g in generations if g.manifest},
-        needs={n: machines.needed(deployment, machines.kept(at.generation(n))) for n in at.generations()},
+        needs=needs,
     )
     running = seen.running
     if not entries or running is None or running.manifest is None:
         return seen
     return dataclasses.replace(seen, edited=_edited(at, running.manifest), fills=_fills(at, running.manifest))
+
+
+def _machines(at: Pins) -> tuple[dict[str, str], dict[int, tuple[str, ...]]]:
+    """VMs that are here, and those that each generation needs. What knows VMs is imported only where one has some."""
+    numbers = at.generations()
+    if not pins.exists(at.resume) and not any(pins.exists(at.generation(n).machines) for n in numbers):
+        return {}, {}
+    from ebpfnf.agent import machines
+
+    return machines.look(at), {n: machines.needed(at.deployment, machines.kept(at.generation(n))) for n in numbers}
 
 
 def _mark(at: Pins) -> object:

@@ -15,7 +15,6 @@ from ebpfnf.agent.seen import Generation, Observed, PortSeen
 from ebpfnf.bundle import to_json
 from ebpfnf.errors import AgentError
 from ebpfnf.model import VM_INSTANCES, Bundle, Port, Scope, Table
-from ebpfnf.vm import lifecycle
 
 _GRACE = "until its last packet is through"
 RETIRED = "retired"  # the pin under state/ that keeps the sums of generations that are gone
@@ -164,7 +163,7 @@ def _fresh(bundle: Bundle, seen: Observed, options: Options) -> tuple[Action, ..
         actions.append(Action("fill", str(number), words))
     actions.append(Action("check", str(number), "runs a frame through the new entry"))
     actions.append(Action("pin", str(number), bundle.digest[:12], "remove its pins"))
-    needed = tuple(str(name) for vm in bundle.vms for name in lifecycle.names(bundle.deployment, vm))
+    needed = _machines(bundle)
     for vm in bundle.vms:
         if not 1 <= vm.instances <= VM_INSTANCES:
             raise AgentError(f"stage '{vm.stage}': {vm.instances} instances", cure=f"1 to {VM_INSTANCES}")
@@ -178,6 +177,15 @@ def _fresh(bundle: Bundle, seen: Observed, options: Options) -> tuple[Action, ..
         actions.append(Action("grace", str(live), _GRACE))
     actions += _halt(needed, seen)
     return (*actions, *_tidy(seen, keep, state))
+
+
+def _machines(bundle: Bundle) -> tuple[str, ...]:
+    """Names of the VMs that a bundle needs. What knows VMs is imported only where there are some."""
+    if not bundle.vms:
+        return ()
+    from ebpfnf.vm import lifecycle
+
+    return tuple(str(name) for vm in bundle.vms for name in lifecycle.names(bundle.deployment, vm))
 
 
 def _boot(number: int, needed: Sequence[str], seen: Observed, *, anew: bool = False) -> tuple[Action, ...]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from ebpfnf.agent import flows, functions, machines, outputs
+from ebpfnf.agent import flows, functions, outputs
 from ebpfnf.agent.manifest import Manifest, uptime
 from ebpfnf.agent.plan import in_place
 from ebpfnf.agent.seen import Observed, Totals
@@ -37,11 +37,17 @@ def status(seen: Observed) -> dict[str, Any]:
         "texts": {c.name: c.text for c in manifest.counters if c.text} if manifest else {},
         "tables": [_table(table.name, table.kind, table.size, seen) for table in manifest.tables] if manifest else [],
         "missed": seen.missed,
-        "vms": machines.status(Pins(seen.deployment), seen.live, seen.machines) if seen.needs.get(seen.live) else [],
+        "vms": _machines(seen) if seen.needs.get(seen.live) else [],
         "functions": [_function(function, manifest, seen, sums) for function in manifest.functions] if manifest else [],
         "strays": seen.strays,
         "warnings": warnings(seen),
     }
+
+
+def _machines(seen: Observed) -> list[dict[str, Any]]:
+    from ebpfnf.agent import machines  # only where there are some, as in `observe`
+
+    return machines.status(Pins(seen.deployment), seen.live, seen.machines)
 
 
 def total(seen: Observed) -> Totals:

@@ -16,7 +16,7 @@ from typing import Any
 from ebpfnf import bundle as bundles
 from ebpfnf.agent import commands, netlink
 from ebpfnf.agent.__main__ import describe
-from ebpfnf.agent.apply import refused
+from ebpfnf.agent.denial import refused
 from ebpfnf.errors import EbpfnfError, HostUnreachable
 from ebpfnf.fleet.host import error_of
 from ebpfnf.kernel import insn, links, pins, programs
