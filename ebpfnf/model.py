@@ -468,7 +468,7 @@ class Counter:
 
     index: int
     name: str  # edge.acl_deny, inbound.entered, wan.otherwise, ...
-    kind: str  # entered drop pass tx redirect outcome otherwise fault; of stages in VMs: sent returned bypassed
+    kind: str  # entered drop pass tx redirect outcome otherwise fault; of stages in VMs: sent returned bypassed moved
     port: str = ""
     chain: str = ""
     stage: str = ""
@@ -543,6 +543,9 @@ class Vm:
     image: bytes  # a bootable ELF (PVH)
     config: str  # what the guest reads when it starts: lines `<mnf>.<param> <value>`
     digest: str  # of image and config
+    standby: int = 0  # machines more that wait, paused
+    linger: int = 60 * 10**9  # ns for which a machine that shall end waits for the next packet of a flow
+    reasons: Mapping[str, str] = field(default_factory=dict)  # why guests drop: `<mnf>.<reason>` -> text
 
 
 @dataclass(frozen=True, slots=True)

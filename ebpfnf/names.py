@@ -47,6 +47,11 @@ def pin_name(table: str) -> str:
     return table.replace(".", "-")
 
 
+def vm_flows_pin(stage: str) -> str:
+    """The pin of the map that tells which flow of a stage is known to which of its VMs."""
+    return pin_name(f"{stage}.vm_flows")
+
+
 def c_field(name: str) -> str:
     """A parameter's name as the member of `cfg`: words of C get a `_` behind them, `default` is cfg.default_."""
     return name + "_" if name in C_WORDS else name

@@ -53,6 +53,11 @@ def _plan(payload: Payload, emit: Emit) -> Any:
     actions = _actions(plan(wanted, seen, _options(payload)))
     for words in outputs.warnings(wanted, seen.interfaces):
         emit("warning", {"what": wanted.deployment, "detail": words})
+    if wanted.vms:
+        from ebpfnf.agent import machines
+
+        for words, name in machines.accelerators(wanted.vms).items():
+            emit("warning" if name == "tcg" else "note", {"what": wanted.deployment, "detail": words})
     return actions
 
 

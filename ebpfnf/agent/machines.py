@@ -3,47 +3,76 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import os
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
 
-from ebpfnf.agent import values, vms
+from ebpfnf.agent import retired, values, vms
+from ebpfnf.agent.seen import Totals
 from ebpfnf.bundle import from_json, to_json
 from ebpfnf.kernel import insn, links, maps, pins, programs
 from ebpfnf.kernel.maps import Map
 from ebpfnf.kernel.pins import Generation, Pins
 from ebpfnf.kernel.syscall import cpu_slots
 from ebpfnf.model import Vm
+from ebpfnf.names import vm_flows_pin
 from ebpfnf.vm import lifecycle, tap
-from ebpfnf.vm.lifecycle import Name
+from ebpfnf.vm.crew import crew
+from ebpfnf.vm.lifecycle import Name, Seen
+
+TAP_FULL = "vm_tap_full"  # what a stage's taps refused, as a reason of a drop
+TAP_FULL_TEXT = "the VM was too slow: its tap's queue was full"
 
 
-def boot(at: Pins, number: int) -> tuple[list[Name], list[str]]:
-    """Start what a pinned generation needs and let its packets go there: (those that were started, notices)."""
+def boot(at: Pins, number: int, without: Iterable[Name] = ()) -> tuple[list[Name], list[str]]:
+    """Start what a pinned generation needs and let its packets go there: (those that were started, notices).
+
+    Who stands by is let in first, as it takes least. `without`: these are there, but no use.
+    """
     paths, started, notices = at.generation(number), list[Name](), dict[str, None]()
     _make_resume(at)
-    running = {each.name for each in lifecycle.seen(at.deployment) if each.state == "running" and each.ifindex}
+    states = {str(each.name): each.state for each in lifecycle.seen(at.deployment)}
+    states |= {str(name): "broken" for name in without}
     try:
-        with Map.open(at.resume) as resume, Map.open(paths.vms) as devices, Map.open(paths.vm_state) as state:
-            vms.name_generation(state, number)
-            program = pins.get(paths.program(max(paths.programs())))
-            try:
-                vms.set_resume(resume, number, program)
-            finally:
-                os.close(program)
-            for vm in kept(paths):
-                taps = []
-                for name in lifecycle.names(at.deployment, vm):
-                    taps.append(attach(at, name))
-                    if name not in running:
-                        started.append(name)
-                        if notice := lifecycle.start(vm, name):
-                            notices[notice] = None
-                vms.serve(devices, state, vm.number, taps)
+        _name(at, number)
+        for vm in kept(paths):
+            found = crew(at.deployment, vm, states)
+            for name in lifecycle.names(at.deployment, vm):
+                attach(at, name)
+            for name in found.wake:
+                lifecycle.wake(name)
+            serving = [*found.serve, *found.wake]
+            if serving or without:
+                _serve(paths, vm, serving, found.surplus)
+            if without:
+                continue
+            for name in (*found.start, *found.standby):
+                started.append(name)
+                if notice := lifecycle.start(vm, name, paused=name in found.standby):
+                    notices[notice] = None
+            _serve(paths, vm, [*serving, *found.start], found.surplus)
     except BaseException:
         halt(at, started)
         raise
     return started, list(notices)
+
+
+def _name(at: Pins, number: int) -> None:
+    """Let a generation's frames come back to it."""
+    paths = at.generation(number)
+    with Map.open(at.resume) as resume, Map.open(paths.vm_state) as state:
+        vms.name_generation(state, number)
+        program = pins.get(paths.program(max(paths.programs())))
+        try:
+            vms.set_resume(resume, number, program)
+        finally:
+            os.close(program)
+
+
+def _serve(paths: Generation, vm: Vm, taking: Iterable[Name], leaving: Iterable[Name]) -> None:
+    with Map.open(paths.vms) as devices, Map.open(paths.vm_state) as state:
+        vms.serve(devices, state, vm.number, *([lifecycle.ifindex(name) for name in names] for names in (taking, leaving)))
 
 
 def attach(at: Pins, name: Name) -> int:
@@ -77,17 +106,55 @@ def _make_resume(at: Pins) -> None:
             pins.pin(made.fd, at.resume)
 
 
+def leave_out(at: Pins, number: int, name: Name) -> None:
+    """No packet of this generation goes to the machine any more."""
+    paths, there = at.generation(number), lifecycle.ifindex(name)
+    with Map.open(paths.vms) as devices, Map.open(paths.vm_state) as state:
+        for vm in kept(paths):
+            now = vms.serving(state, vm.number)
+            if there in now:
+                rest = now.without(there)
+                vms.serve(devices, state, vm.number, rest.taking, rest.leaving)
+
+
 def halt(at: Pins, names: Sequence[Name]) -> list[str]:
-    """Drained, off, and their taps away; what they could not take of what was sent to them, in words."""
-    notices = []
+    """Drained, off, and their taps away; what they could not take of what was sent to them, in words. Their counts stay."""
+    notices, running = [], {each.name for each in lifecycle.seen(at.deployment) if each.state == "running"}
     for name in names:
-        lifecycle.drain(name)
+        for number in at.generations():
+            leave_out(at, number, name)
+        if name in running:
+            lifecycle.drain(name)
         if refused := tap.refused(name.tap):
             notices.append(f"virtual machine '{name}' was too slow for {refused} packets")
+        counts = dropped(name.stage, lifecycle.counters(name) if name in running else {}, _reasons(at, name), refused)
+        if any(counts.values()):
+            retired.add(at, Totals(counts))
     for name in names:
         pins.unpin(at.tap(name.tap))
     lifecycle.stop(names)
     return notices
+
+
+def _reasons(at: Pins, name: Name) -> Mapping[str, str]:
+    """Why this machine's guest drops, with texts, as the generations that are here know it."""
+    every = (vm for number in at.generations() for vm in kept(at.generation(number)))
+    return next((vm.reasons for vm in every if name in lifecycle.kin(at.deployment, vm)), {})
+
+
+def dropped(stage: str, counters: Mapping[str, int], reasons: Iterable[str], refused: int) -> dict[str, int]:
+    """What a guest and its tap dropped, by the names that a drop has anywhere: `<instance>.<reason>`."""
+    instance = stage.partition(".")[0]
+    found = {f"{instance}.{TAP_FULL}": refused}
+    for reason in reasons:
+        name = f"{instance}.{reason.partition('.')[2]}"
+        found[name] = found.get(name, 0) + counters.get(reason, 0)
+    return found
+
+
+def accelerators(needed: Iterable[Vm]) -> dict[str, str]:
+    """What would run these stages' guests on this host, in words -> kvm | tcg."""
+    return {found.words: found.name for found in map(lifecycle.accelerator, needed)}
 
 
 def keep(paths: Generation, machines: Sequence[Vm]) -> None:
@@ -109,35 +176,29 @@ def forget(at: Pins, number: int) -> None:
             vms.clear_resume(resume, number)
 
 
-def needed(deployment: str, machines: Sequence[Vm]) -> tuple[str, ...]:
-    """Names of the VMs that these stages have."""
-    return tuple(str(name) for vm in machines for name in lifecycle.names(deployment, vm))
+def needs(paths: Generation) -> tuple[Vm, ...]:
+    """The VMs of a pinned generation, without what they boot."""
+    return tuple(dataclasses.replace(vm, image=b"", config="") for vm in kept(paths))
 
 
-def look(at: Pins) -> dict[str, str]:
-    """The deployment's VMs and their states; none is looked for where it has none. One whose tap is gone is `cut off`."""
-    if not pins.exists(at.resume):
-        return {}
-    return {str(each.name): each.state if each.ifindex else "cut off" for each in lifecycle.seen(at.deployment)}
+def look(at: Pins) -> dict[str, Seen]:
+    """The deployment's VMs; none is looked for where it has none."""
+    return {str(each.name): each for each in lifecycle.seen(at.deployment)} if pins.exists(at.resume) else {}
 
 
-def status(at: Pins, number: int, found: Mapping[str, str]) -> list[dict[str, Any]]:
-    """Each VM of a generation as JSON's types: is it there, is it sent packets, what its tap could not take."""
-    paths = at.generation(number)
-    machines = kept(paths)
-    if not machines:
-        return []
-    with Map.open(paths.vm_state) as state:
-        sent_to = {vm.number: vms.serving(state, vm.number) for vm in machines}
-    return [
-        {
-            "name": str(name),
-            "stage": vm.stage,
-            "state": found.get(str(name), "gone"),
-            "serves": lifecycle.ifindex(name) in sent_to[vm.number],
-            "on_failure": vm.on_failure,
-            "tap_dropped": tap.refused(name.tap),
-        }
-        for vm in machines
-        for name in lifecycle.names(at.deployment, vm)
-    ]
+def flows(at: Pins, machines: Mapping[str, Seen], needed: Iterable[Vm]) -> dict[str, int]:
+    """How many flows each of these machines knows: those that had a packet while a machine that shall end would still wait."""
+    found: dict[str, int] = {}
+    for vm in needed:
+        by_tap = known(at, vm)
+        found |= {name: by_tap[each.ifindex] for name, each in machines.items() if each.name.stage == vm.stage and each.ifindex}
+    return found
+
+
+def known(at: Pins, vm: Vm) -> Counter[int]:
+    """How many flows each of a stage's machines knows, by its tap."""
+    path = at.state(vm_flows_pin(vm.stage))
+    if not pins.exists(path):
+        return Counter()
+    with Map.open(path) as found:
+        return vms.flows(found, vm.linger)

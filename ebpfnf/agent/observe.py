@@ -30,19 +30,22 @@ def root_name(number: int, on_fault: str) -> str:
     return f"root_{number}_{on_fault}"
 
 
-def observe(deployment: str, *, entries: bool = False) -> Observed:
-    """The deployment as it is; with `entries` also what is in its tables: what differs from the deployed file, what filled up."""
+def observe(deployment: str, *, entries: bool = False, vms: bool = True) -> Observed:
+    """The deployment as it is; with `entries` also what is in its tables: what differs from the deployed file, what filled up.
+
+    Without `vms` libvirt is not asked.
+    """
     tries = 3  # a writer may remove pins while we look
     while True:
         tries -= 1
         try:
-            return _observe(deployment, entries)
+            return _observe(deployment, entries, vms)
         except OSError as error:
             if error.errno != errno.ENOENT or not tries:
                 raise
 
 
-def _observe(deployment: str, entries: bool) -> Observed:
+def _observe(deployment: str, entries: bool, vms: bool) -> Observed:
     at = Pins(deployment)
     interfaces = netlink.interfaces()
     here = os.path.isdir(at.directory)
@@ -65,7 +68,6 @@ def _observe(deployment: str, entries: bool) -> Observed:
         entry, live = _entry(at), live_generation(at)
         if _mark(at) == before:
             break
-    machines, needs = _machines(at)
     seen = dataclasses.replace(
         seen,
         generations=generations,
@@ -77,24 +79,25 @@ def _observe(deployment: str, entries: bool) -> Observed:
         retired=gone.totals,
         missed=_sum_of_ingress(at, insn.INGRESS_MISSED),
         strays=_sum_of_ingress(at, insn.INGRESS_STRAYS),
-        machines=machines,
         serving={g.number: functions.told(at.generation(g.number), g.manifest) for g in generations if g.manifest},
-        needs=needs,
     )
+    seen = _with_machines(seen, at, vms)
     running = seen.running
     if not entries or running is None or running.manifest is None:
         return seen
     return dataclasses.replace(seen, edited=_edited(at, running.manifest), fills=_fills(at, running.manifest))
 
 
-def _machines(at: Pins) -> tuple[dict[str, str], dict[int, tuple[str, ...]]]:
-    """VMs that are here, and those that each generation needs. What knows VMs is imported only where one has some."""
+def _with_machines(seen: Observed, at: Pins, vms: bool) -> Observed:
+    """With the VMs that are here, and those that each generation needs. What knows VMs is imported only where one has some."""
     numbers = at.generations()
     if not pins.exists(at.resume) and not any(pins.exists(at.generation(n).machines) for n in numbers):
-        return {}, {}
+        return seen
     from ebpfnf.agent import machines
 
-    return machines.look(at), {n: machines.needed(at.deployment, machines.kept(at.generation(n))) for n in numbers}
+    needs = {n: machines.needs(at.generation(n)) for n in numbers}
+    here = machines.look(at) if vms else {}
+    return dataclasses.replace(seen, needs=needs, machines=here, flows=machines.flows(at, here, needs.get(seen.live, ())))
 
 
 def _mark(at: Pins) -> object:

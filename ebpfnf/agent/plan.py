@@ -14,7 +14,7 @@ from ebpfnf.agent.netlink import Interface
 from ebpfnf.agent.seen import Generation, Observed, PortSeen
 from ebpfnf.bundle import to_json
 from ebpfnf.errors import AgentError
-from ebpfnf.model import VM_INSTANCES, Bundle, Port, Scope, Table
+from ebpfnf.model import VM_INSTANCES, Bundle, Port, Scope, Table, Vm
 
 _GRACE = "until its last packet is through"
 RETIRED = "retired"  # the pin under state/ that keeps the sums of generations that are gone
@@ -55,8 +55,8 @@ def plan(bundle: Bundle, seen: Observed, options: Options | None = None) -> tupl
         wanted = {spec.pin for spec in bundle.maps if spec.scope is Scope.STATE}
         previous = seen.previous
         keep = {seen.live, previous.number if previous else 0}
-        boot = _boot(seen.live, seen.needs.get(seen.live, ()), seen)
-        return (*boot, *_serve(running, seen), *_ports(bundle.ports, seen), *_tidy(seen, keep, wanted))
+        machines = (*_boot(seen.live, bundle.vms, seen), *_halt(seen.live, bundle.vms, seen))
+        return (*machines, *_serve(running, seen), *_ports(bundle.ports, seen), *_tidy(seen, keep, wanted))
     if running:
         _refuse_numbers(bundle.ports, seen)
     return _fresh(bundle, seen, options)
@@ -74,7 +74,7 @@ def plan_rollback(seen: Observed) -> tuple[Action, ...]:
     ports = _ports(previous.manifest.ports, seen)
     tidy = _tidy(seen, {previous.number}, set(previous.manifest.state))
     needed = seen.needs.get(previous.number, ())
-    halt = _halt(needed, seen)
+    halt = _halt(previous.number, needed, seen)
     boot = (*_boot(previous.number, needed, seen, anew=True), *_serve(previous, seen))
     return (*boot, flip, *ports, Action("grace", str(seen.live), _GRACE), *halt, *tidy)
 
@@ -93,7 +93,8 @@ def plan_reconcile(seen: Observed) -> tuple[Action, ...]:
         except AgentError as error:
             refused.append(error)
     actions = tuple(action for action in _ports(tuple(able), seen) if action.what in {port.name for port in able})
-    actions = (*_boot(seen.live, seen.needs.get(seen.live, ()), seen), *_serve(running, seen), *actions)
+    needed = seen.needs.get(seen.live, ())
+    actions = (*_boot(seen.live, needed, seen), *_serve(running, seen), *actions, *_halt(seen.live, needed, seen))
     if refused and not actions:
         raise refused[0]
     return actions
@@ -104,7 +105,7 @@ def plan_undeploy(seen: Observed) -> tuple[Action, ...]:
     if not seen.exists:
         return ()
     detach = tuple(Action("detach", port.name, "its traffic goes to the kernel again") for port in seen.ports)
-    return (*detach, *_halt((), seen), Action("remove", seen.deployment, "all pins, state included"))
+    return (*detach, *_halt(0, (), seen), Action("remove", seen.deployment, "all pins, state included"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,11 +164,11 @@ def _fresh(bundle: Bundle, seen: Observed, options: Options) -> tuple[Action, ..
         actions.append(Action("fill", str(number), words))
     actions.append(Action("check", str(number), "runs a frame through the new entry"))
     actions.append(Action("pin", str(number), bundle.digest[:12], "remove its pins"))
-    needed = _machines(bundle)
     for vm in bundle.vms:
-        if not 1 <= vm.instances <= VM_INSTANCES:
-            raise AgentError(f"stage '{vm.stage}': {vm.instances} instances", cure=f"1 to {VM_INSTANCES}")
-    actions += _boot(number, needed, seen, anew=True)
+        if not 1 <= vm.instances <= vm.instances + vm.standby <= VM_INSTANCES:
+            words = f"{vm.instances} instances" + (f" and {vm.standby} that stand by" if vm.standby else "")
+            raise AgentError(f"stage '{vm.stage}': {words}", cure=f"1 to {VM_INSTANCES} in all")
+    actions += _boot(number, bundle.vms, seen, anew=True)
     from_words = f"from generation {live}" if live else "the first"
     undo = f"flip back to {live}" if live else "clear root[0]"
     actions.append(Action("flip", str(number), f"root[0], {from_words}", undo))
@@ -175,26 +176,26 @@ def _fresh(bundle: Bundle, seen: Observed, options: Options) -> tuple[Action, ..
     keep = {number, live} if seen.running else {number}  # one that can't be read is no way back
     if live:
         actions.append(Action("grace", str(live), _GRACE))
-    actions += _halt(needed, seen)
+    actions += _halt(number, bundle.vms, seen)
     return (*actions, *_tidy(seen, keep, state))
 
 
-def _machines(bundle: Bundle) -> tuple[str, ...]:
-    """Names of the VMs that a bundle needs. What knows VMs is imported only where there are some."""
-    if not bundle.vms:
-        return ()
-    from ebpfnf.vm import lifecycle
-
-    return tuple(str(name) for vm in bundle.vms for name in lifecycle.names(bundle.deployment, vm))
-
-
-def _boot(number: int, needed: Sequence[str], seen: Observed, *, anew: bool = False) -> tuple[Action, ...]:
+def _boot(number: int, needed: Sequence[Vm], seen: Observed, *, anew: bool = False) -> tuple[Action, ...]:
     """VMs that are not here; a generation that was not live before must be told even of those that are."""
-    missing = [name for name in needed if seen.machines.get(name) != "running"]
-    if not missing and not (anew and needed):
+    if not needed:
         return ()
-    words = f"{len(missing)} virtual machines start" if missing else "no virtual machine starts"
-    return (Action("boot", str(number), f"{words}, {len(needed) - len(missing)} are taken over", "stop those"),)
+    from ebpfnf.vm.crew import crew  # what knows VMs is imported only where there are some
+
+    crews = [crew(seen.deployment, vm, _states(seen)) for vm in needed]
+    if all(each.complete for each in crews) and not anew:
+        return ()
+    start = sum(len(each.start) + len(each.standby) for each in crews)
+    wake, stay = sum(len(each.wake) for each in crews), sum(len(each.serve) for each in crews)
+    words = f"{start} virtual machines start" if start else "no virtual machine starts"
+    words += f", {wake} wake up" if wake else ""
+    leaving = sum(1 for each in crews for name in each.surplus if seen.flows.get(str(name)))
+    words += f", {stay} are taken over" + (f", {leaving} stay until their flows have ended" if leaving else "")
+    return (Action("boot", str(number), words, "stop those"),)
 
 
 def _serve(generation: Generation | None, seen: Observed) -> tuple[Action, ...]:
@@ -206,8 +207,21 @@ def _serve(generation: Generation | None, seen: Observed) -> tuple[Action, ...]:
     return (Action("serve", str(generation.number), ", ".join(words)),) if words else ()
 
 
-def _halt(needed: Sequence[str], seen: Observed) -> tuple[Action, ...]:
-    return tuple(Action("halt", name, "drained first") for name in sorted(seen.machines) if name not in needed)
+def _halt(number: int, needed: Sequence[Vm], seen: Observed) -> tuple[Action, ...]:
+    """Who serves no more: off, and where the generation wants him to stand by, there again."""
+    if not seen.machines:
+        return ()
+    from ebpfnf.vm import lifecycle
+    from ebpfnf.vm.crew import unneeded
+
+    off = unneeded(seen.deployment, needed, _states(seen), seen.flows)
+    again = {str(name) for vm in needed for name in lifecycle.names(seen.deployment, vm)} & set(off)
+    halt = tuple(Action("halt", name, "drained first") for name in off)
+    return (*halt, Action("boot", str(number), f"{len(again)} stand by from now on")) if again else halt
+
+
+def _states(seen: Observed) -> dict[str, str]:
+    return {name: each.state for name, each in seen.machines.items()}
 
 
 def _state_words(kept: Iterable[str], state: set[str]) -> str:

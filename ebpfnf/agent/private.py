@@ -143,10 +143,10 @@ class PrivateCopy:
             raise _refused(frame, error) from error
         return self._runner.ns
 
-    def vms_serve(self, stage: int, taps: tuple[int, ...]) -> None:
-        """Let the stage of that number have VMs behind these interfaces."""
+    def vms_serve(self, stage: int, taps: tuple[int, ...], leaving: tuple[int, ...] = ()) -> None:
+        """Let the stage of that number have VMs behind these interfaces; those that leave only for flows that they know."""
         with ExitStack() as stack:
-            vms.serve(self._map(stack, "vms"), self._map(stack, "vm_state"), stage, taps)
+            vms.serve(self._map(stack, "vms"), self._map(stack, "vm_state"), stage, taps, leaving)
 
     def functions_serve(self, names: Iterable[str]) -> None:
         """Let packets go to these functions of others only; all serve else."""

@@ -43,3 +43,11 @@ def fold(pins: Pins, number: int, totals: Totals) -> None:
     note = {"last": max(number, before.last), "folded": [*still_there, number], "counters": sums.counters, "stages": sums.stages}
     values.write(pins.state(PIN), note, PIN)
     failpoints.hit("folded")
+
+
+def add(pins: Pins, totals: Totals) -> None:
+    """Add what something else counted that is going."""
+    before = read(pins)
+    sums = before.totals.plus(totals)
+    note = {"last": before.last, "folded": list(before.folded), "counters": sums.counters, "stages": sums.stages}
+    values.write(pins.state(PIN), note, PIN)

@@ -4,9 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 from ebpfnf.agent.manifest import Manifest
 from ebpfnf.agent.netlink import Interface
+from ebpfnf.model import Vm
+
+if TYPE_CHECKING:
+    from ebpfnf.vm.lifecycle import Seen as Machine
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,8 +74,9 @@ class Observed:
     fills: Mapping[str, Mapping[str, int]] = field(default_factory=dict)  # table that packets fill -> created, full, ...
     missed: int = 0  # packets that found no live generation
     strays: int = 0  # frames from VMs whose cookies named no generation
-    machines: Mapping[str, str] = field(default_factory=dict)  # VMs that are here -> running, paused, ...
-    needs: Mapping[int, tuple[str, ...]] = field(default_factory=dict)  # generation -> its VMs
+    machines: Mapping[str, Machine] = field(default_factory=dict)  # VMs that are here, by name
+    needs: Mapping[int, tuple[Vm, ...]] = field(default_factory=dict)  # generation -> its stages in VMs, without what they boot
+    flows: Mapping[str, int] = field(default_factory=dict)  # VM -> flows that it knows
     serving: Mapping[int, frozenset[str]] = field(default_factory=dict)  # generation -> functions that its packets go to
     journal: str = ""  # what a writer was doing when it was cut off
 

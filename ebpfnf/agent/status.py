@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from ebpfnf.agent import flows, functions, outputs
 from ebpfnf.agent.manifest import Manifest, uptime
 from ebpfnf.agent.plan import in_place
 from ebpfnf.agent.seen import Observed, Totals
-from ebpfnf.kernel.pins import Pins
 from ebpfnf.model import Counter, Function, Port
 
 _DOWN = {"bypass": "packets are led past it", "drop": "its packets are dropped"}
@@ -16,7 +16,10 @@ _DOWN = {"bypass": "packets are led past it", "drop": "its packets are dropped"}
 
 def status(seen: Observed) -> dict[str, Any]:
     """Ports, chains, stages, drops; sums include the generations that are gone, so they never go back."""
+    told, in_vms, texts = _guests(seen)
     sums = total(seen)
+    for each in in_vms.values():
+        sums = sums.plus(Totals(each))
     running = seen.running
     manifest = running.manifest if running else None
     previous = seen.previous
@@ -30,24 +33,28 @@ def status(seen: Observed) -> dict[str, Any]:
         "uptime": max(0, uptime() - manifest.since_boot) if manifest else None,
         "ports": [_port(port, seen) for port in manifest.ports] if manifest else [],
         "chains": [_chain(chain, manifest, sums) for chain in manifest.chains] if manifest else [],
-        "stages": [_stage(stage, manifest, sums) for stage in manifest.stages] if manifest else [],
-        "drops": _of_kinds(manifest, sums, "drop", "fault"),
+        "stages": [_stage(stage, manifest, sums, in_vms.get(stage["id"], {})) for stage in manifest.stages] if manifest else [],
+        "drops": _of_kinds(manifest, sums, "drop", "fault") | {name: sums.counters[name] for each in in_vms.values() for name in each},
         "otherwise": _of_kinds(manifest, sums, "otherwise"),
         "counters": dict(sorted(sums.counters.items())),
-        "texts": {c.name: c.text for c in manifest.counters if c.text} if manifest else {},
+        "texts": {c.name: c.text for c in manifest.counters if c.text} | texts if manifest else {},
         "tables": [_table(table.name, table.kind, table.size, seen) for table in manifest.tables] if manifest else [],
         "missed": seen.missed,
-        "vms": _machines(seen) if seen.needs.get(seen.live) else [],
+        "vms": told,
         "functions": [_function(function, manifest, seen, sums) for function in manifest.functions] if manifest else [],
         "strays": seen.strays,
         "warnings": warnings(seen),
     }
 
 
-def _machines(seen: Observed) -> list[dict[str, Any]]:
-    from ebpfnf.agent import machines  # only where there are some, as in `observe`
+def _guests(seen: Observed) -> tuple[list[dict[str, Any]], dict[str, dict[str, int]], dict[str, str]]:
+    """VMs, what was dropped in them by stage, and why in words. What knows VMs is imported only where there are some."""
+    if not seen.needs.get(seen.live):
+        return [], {}, {}
+    from ebpfnf.agent import guests
 
-    return machines.status(Pins(seen.deployment), seen.live, seen.machines)
+    told = guests.rows(seen)
+    return told, guests.drops(seen, told), guests.texts(seen)
 
 
 def total(seen: Observed) -> Totals:
@@ -81,9 +88,10 @@ def warnings(seen: Observed) -> list[str]:
             if function.name not in now:
                 words = _DOWN[function.on_failure] if function.name not in sent_to else "packets go to it still: reconcile, or watch"
                 found.append(f"function '{function.name}' has no carrier: {words}")
-    for name in seen.needs.get(seen.live, ()):
-        if seen.machines.get(name) != "running":
-            found.append(f"virtual machine '{name}' is {seen.machines.get(name, 'gone')}: reconcile starts it")
+    if seen.needs.get(seen.live):
+        from ebpfnf.agent import guests
+
+        found += guests.warnings(seen)
     if seen.missed:
         found.append(f"{seen.missed} packets found no live generation")
     found += [f"table '{name}' was full {fill['full']} times" for name, fill in sorted(seen.fills.items()) if fill.get("full")]
@@ -127,14 +135,14 @@ def _chain(chain: Any, manifest: Manifest, sums: Totals) -> dict[str, Any]:
     return {**about, "packets": sum(sums.counters.get(name, 0) for name in entered)}
 
 
-def _stage(stage: Any, manifest: Manifest, sums: Totals) -> dict[str, Any]:
+def _stage(stage: Any, manifest: Manifest, sums: Totals, in_vms: Mapping[str, int]) -> dict[str, Any]:
     """Counters of one stage; the same name at two places of it is one counter here."""
     mine = [c for c in manifest.counters if c.stage == stage["id"]]
     return {
         "id": stage["id"],
         "mnf": stage["mnf"],
         "in": sums.stages.get(stage["id"], 0),
-        "drops": _named(mine, sums, "drop", "fault"),
+        "drops": _named(mine, sums, "drop", "fault") | {name: sums.counters[name] for name in in_vms},
         "outcomes": _named(mine, sums, "outcome"),
         "ends": _named(mine, sums, "pass", "tx", "redirect"),
     }

@@ -1,10 +1,13 @@
-"""What a generation's programs know of the VMs of its stages: which serve, and behind which interfaces (vm.h)."""
+"""What a generation's programs know of the VMs of its stages: which serve, behind which interfaces, and whom a flow is known to (vm.h)."""
 
 from __future__ import annotations
 
 import struct
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
 
+from ebpfnf.kernel import probe
 from ebpfnf.kernel.maps import Map
 from ebpfnf.model import VM_INSTANCES
 
@@ -12,29 +15,62 @@ RESUME_SLOTS = 16  # of the prog array `resume`, by generation modulo this: more
 
 _KEY = bytes(4)
 _HEAD = struct.Struct("=II")  # generation, zero
-_STAGE = struct.Struct(f"={1 + VM_INSTANCES}I")  # live, taps
+_STAGE = struct.Struct(f"={2 + VM_INSTANCES}I")  # serving, taking, taps
+_FLOW = struct.Struct("=II")  # tap, when it had a packet last
+_FLOW_UNIT = 30  # ... in 2^30 ns
 
 
-def serve(vms: Map, state: Map, stage: int, taps: Sequence[int]) -> None:
+@dataclass(frozen=True, slots=True)
+class Serving:
+    """Taps of a stage's VMs: those that take new flows, and those that serve flows only that they know."""
+
+    taking: tuple[int, ...] = ()
+    leaving: tuple[int, ...] = ()
+
+    def __iter__(self) -> Iterator[int]:
+        return iter((*self.taking, *self.leaving))
+
+    def without(self, tap: int) -> Serving:
+        """The same, but for one."""
+        return Serving(tuple(t for t in self.taking if t != tap), tuple(t for t in self.leaving if t != tap))
+
+
+def serve(vms: Map, state: Map, stage: int, taking: Sequence[int], leaving: Sequence[int] = ()) -> None:
     """Let a stage's packets go to the VMs behind these interfaces; none: what its `on_failure` says.
 
-    First nobody is sent to a VM that changes its place, then the places are taken, then they are used.
+    Who serves already keeps his place, as packets are under way that have chosen it. A place that was another's is taken when nobody
+    can have chosen it any more.
     """
-    before = serving(state, stage)
-    same = 0
-    while same < min(len(before), len(taps)) and before[same] == taps[same]:
-        same += 1
-    if same < len(before):
-        _write(state, stage, before, same)
-    for place in range(same, len(taps)):
-        vms.update(struct.pack("=I", stage * VM_INSTANCES + place), struct.pack("=I", taps[place]).ljust(vms.value_size, b"\0"))
-    _write(state, stage, taps, len(taps))
+    before, took, *taps = _read(state, stage)
+    wanted = [*taking, *leaving][:VM_INSTANCES]
+    places = {tap: place for place, tap in enumerate(taps) if before >> place & 1 and tap in wanted}
+    free = sorted(set(range(VM_INSTANCES)) - set(places.values()), key=lambda place: bool(taps[place]))
+    new = dict(zip((tap for tap in wanted if tap not in places), free, strict=False))
+    if new:
+        stay = _mask(places.values())
+        _write(state, stage, stay, took & stay, taps)
+        if any(taps[place] for place in new.values()):
+            probe.grace()
+        for tap, place in new.items():
+            taps[place] = tap
+            vms.update(struct.pack("=I", stage * VM_INSTANCES + place), struct.pack("=I", tap).ljust(vms.value_size, b"\0"))
+        _write(state, stage, stay, took & stay, taps)
+        places |= new
+    _write(state, stage, _mask(places.values()), _mask(places[tap] for tap in taking if tap in places), taps)
 
 
-def serving(state: Map, stage: int) -> tuple[int, ...]:
+def serving(state: Map, stage: int) -> Serving:
     """The interfaces of the VMs that a stage's packets go to."""
-    live, *taps = _STAGE.unpack_from(state.lookup(_KEY) or b"", _HEAD.size + stage * _STAGE.size)
-    return tuple(taps[:live])
+    served, taking, *taps = _read(state, stage)
+    here = [(taking >> place & 1, tap) for place, tap in enumerate(taps) if served >> place & 1]
+    return Serving(tuple(tap for takes, tap in here if takes), tuple(tap for takes, tap in here if not takes))
+
+
+def flows(known: Map, linger: int) -> Counter[int]:
+    """How many flows each VM knows, by its tap, that had a packet within `linger` ns."""
+    since = max(0, probe.packet_time(_FLOW_UNIT) - -(-linger >> _FLOW_UNIT))
+    entries = (_FLOW.unpack(value) for _, value in known.items())
+    return Counter(tap for tap, seen in entries if seen >= since)
 
 
 def name_generation(state: Map, number: int) -> None:
@@ -54,11 +90,19 @@ def clear_resume(resume: Map, generation: int) -> None:
     resume.delete(_slot(generation))
 
 
+def _mask(places: Iterable[int]) -> int:
+    return sum(1 << place for place in places)
+
+
 def _slot(generation: int) -> bytes:
     return struct.pack("=I", generation % RESUME_SLOTS)
 
 
-def _write(state: Map, stage: int, taps: Sequence[int], live: int) -> None:
+def _read(state: Map, stage: int) -> list[int]:
+    return list(_STAGE.unpack_from(state.lookup(_KEY) or b"", _HEAD.size + stage * _STAGE.size))
+
+
+def _write(state: Map, stage: int, serving: int, taking: int, taps: Sequence[int]) -> None:
     data = bytearray(state.lookup(_KEY) or b"")
-    _STAGE.pack_into(data, _HEAD.size + stage * _STAGE.size, live, *taps, *[0] * (VM_INSTANCES - len(taps)))
+    _STAGE.pack_into(data, _HEAD.size + stage * _STAGE.size, serving, taking, *taps)
     state.update(_KEY, bytes(data))

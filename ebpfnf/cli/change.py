@@ -56,11 +56,10 @@ def plan(
         if everywhere.plan(hosts, bundle, options, output) and detailed_exitcode:
             raise typer.Exit(PENDING)
         return
-    why_not, actions, warnings = "", [], list[str]()
+    why_not, actions, said = "", [], {"warning": list[str](), "note": list[str]()}
 
     def heard(event: Mapping[str, Any]) -> None:
-        if event["step"] == "warning":
-            warnings.append(event["detail"])
+        said[event["step"]].append(event["detail"])
 
     refusal: EbpfnfError | None = None
     try:
@@ -71,15 +70,18 @@ def plan(
     except EbpfnfError as problem:
         why_not, refusal = str(problem), problem
     if output is Output.json:
-        text.as_json({**draw.plan_json(bundle), "actions": actions, "warnings": warnings, "host": why_not or "asked"})
+        text.as_json(
+            {**draw.plan_json(bundle), "actions": actions, "warnings": said["warning"], "notes": said["note"], "host": why_not or "asked"}
+        )
         if refusal:
             raise typer.Exit(refusal.exit_code)
     elif refusal:
         raise refusal
     else:
         draw.actions(actions, why_not)
-        for words in warnings:
-            text.note(f"warning: {words}")
+        for kind, each in said.items():
+            for words in each:
+                text.note(f"{kind}: {words}")
     if detailed_exitcode and actions:
         raise typer.Exit(PENDING)
 

@@ -163,8 +163,39 @@ def status(found: Mapping[str, Any]) -> None:
         rest = [(name, count) for name, count in found["otherwise"].items() if count]
         if rest:
             text.table("taken by no chain", ("port", "packets#"), rest)
+    _machines(found["vms"], found["counters"])
     for warning in found["warnings"]:
         text.note(f"warning: {warning}")
+
+
+def _machines(vms: Sequence[Mapping[str, Any]], counters: Mapping[str, int]) -> None:
+    """Virtual machines, what their guests count, and what runs them."""
+    if not vms:
+        return
+    rows = [(vm["name"], vm["state"], vm["role"], vm["accelerator"], vm["flows"], *_frames(vm), vm["tap_dropped"]) for vm in vms]
+    columns = ("machine", "state", "role", "by", "flows#", "received#", "sent#", "dropped#", "tap dropped#")
+    text.table("virtual machines", columns, rows)
+    sums: dict[tuple[str, str], int] = {}
+    for vm in vms:
+        for name, count in vm["counters"].items():
+            if not name.startswith("vm.") and count:
+                sums[vm["stage"], name] = sums.get((vm["stage"], name), 0) + count
+    if sums:
+        text.table("in their guests", ("stage", "counter", "count#"), [(*names, count) for names, count in sums.items()])
+    for stage in dict.fromkeys(vm["stage"] for vm in vms):
+        instance = stage.partition(".")[0]
+        told = [(counters.get(f"{instance}.{name}", 0), words) for name, words in _HISTORY.items()]
+        if any(count for count, _ in told):
+            text.line(f"{stage}: " + ", ".join(f"{count:,} {words}" for count, words in told))
+    for words in dict.fromkeys(vm["about"] for vm in vms if vm["about"]):
+        text.line(words)
+
+
+_HISTORY = {"vm_failed": "failures of machines", "vm_started_again": "started again", "vm_moved": "flows moved to another"}
+
+
+def _frames(vm: Mapping[str, Any]) -> tuple[int, ...]:
+    return tuple(vm["counters"].get(f"vm.{name}", 0) for name in ("received", "sent", "dropped"))
 
 
 def entry(value: Any) -> str:

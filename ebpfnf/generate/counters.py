@@ -31,6 +31,7 @@ _VM = (
     ("vm_too_big", "drop", "the frame is larger than a VM takes"),
     ("vm_refused", "fault", "the VM's interface does not take frames"),
     ("vm_malformed", "drop", "what the VM gave back has broken headers"),
+    ("vm_moved", "moved", "the packet's flow had a VM that no longer serves, and goes to another from now on"),
 )
 
 

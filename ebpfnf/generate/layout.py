@@ -138,7 +138,10 @@ def vm_saved_size(words: int) -> int:
 
 def vm_state_size(stages: int) -> int:
     """struct vm_state in vm.h."""
-    return 8 + stages * 4 * (1 + VM_INSTANCES)
+    return 8 + stages * 4 * (2 + VM_INSTANCES)
+
+
+VM_FLOWS = 65536  # flows of a stage whose VM is remembered; one that was forgotten goes where a new one would
 
 
 FUNCTION_PORTS_SIZE = 16 * 16  # 16 of struct function_port in function.h

@@ -11,7 +11,7 @@ from ebpfnf.generate.state import Made, classifier, made
 from ebpfnf.generate.typed import FRAMEWORK, CIdent, CInt, CType, environment
 from ebpfnf.generate.view import chain_views, function_views, port_views, program_name, segment_views, vm_numbers
 from ebpfnf.model import VM_INSTANCES, Fields, Graph, MapSpec, Scope, Segments, SlotLayout, Source, Stage
-from ebpfnf.names import c_field, c_identifier
+from ebpfnf.names import c_field, c_identifier, vm_flows_pin
 from ebpfnf.tables.types import Enumeration, type_of
 
 _FIRST_ID, _FIRST_LOOP = 0x7F000000, 0x7E000000  # symbolic ids of maps and functions: no other constant of a program looks like these
@@ -22,7 +22,8 @@ _MMAPABLE, _RDONLY_PROG = 1 << 10, 1 << 7  # linux/bpf.h
 def generate(graph: Graph, segments: Segments, fields: Fields, bodies: Mapping[str, str]) -> Source:
     """The C of this graph, cut into these segments. `bodies`: an mNF's folder -> the text of its mnf.c."""
     stages = tuple(stage for stage in graph.stages if stage.mnf.has_body)
-    machines = len(vm_numbers(graph))
+    numbers = vm_numbers(graph)
+    machines = len(numbers)
     includes = _includes(stages)
     counters = allocate(graph)
     chains = classifier(graph, fields)
@@ -32,7 +33,7 @@ def generate(graph: Graph, segments: Segments, fields: Fields, bodies: Mapping[s
     scratch = max((-(-layout.struct_size(layout.scratch_members(s)) // 8) for s in stages if s.mnf.scratch), default=1)
     slot = layout.slot_layout(words, len(counters.all), scratch)
     count = len(segments.groups) + bool(machines)
-    framework = (*_maps(graph, count, slot, const), *_vm_maps(machines, words))
+    framework = (*_maps(graph, count, slot, const), *_vm_maps(numbers, words))
     owners = (chains, *(own for _, own in tables))
     maps = (*framework, *(spec for owner in owners for spec in owner.maps))
     ids = {spec.name: _FIRST_ID + k for k, spec in enumerate(maps)}
@@ -112,14 +113,19 @@ def _maps(graph: Graph, programs: int, slot: SlotLayout, const: bytes) -> tuple[
     )
 
 
-def _vm_maps(stages: int, words: int) -> tuple[MapSpec, ...]:
-    """Where packets go that a VM handles, what the agent says of the VMs, and the records that wait for them."""
-    if not stages:
+def _vm_maps(numbers: Mapping[str, int], words: int) -> tuple[MapSpec, ...]:
+    """Where packets go that a VM handles, what the agent says of the VMs, the records that wait for them, and which flow is known where."""
+    if not numbers:
         return ()
+    stages = len(numbers)
     return (
         MapSpec("vms", "devmap", 4, 4, stages * VM_INSTANCES),
         MapSpec("vm_state", "array", 4, layout.vm_state_size(stages), 1),
         MapSpec("vm_records", "array", 4, layout.vm_saved_size(words), layout.VM_RECORDS, per_cpu_entries=True),
+        *(
+            MapSpec(f"vm_flows_{number}", "lru_hash", 8, 8, layout.VM_FLOWS, Scope.STATE, pin=vm_flows_pin(stage))
+            for stage, number in numbers.items()
+        ),
     )
 
 

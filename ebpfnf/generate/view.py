@@ -160,9 +160,12 @@ def vm_numbers(graph: Graph) -> dict[str, int]:
 def _vm(graph: Graph, counters: Counters, index: int, stage: Stage) -> View | None:
     if stage.mnf.runs_in == "xdp":
         return None
-    names = {"sent": "to_vm", "returned": "from_vm", **{name: f"vm_{name}" for name in ("too_big", "refused", "malformed", "down")}}
+    names = {"sent": "to_vm", "returned": "from_vm"}
+    names |= {name: f"vm_{name}" for name in ("too_big", "refused", "malformed", "moved", "down")}
+    number = vm_numbers(graph)[stage.id]
     return {
-        "number": CInt(vm_numbers(graph)[stage.id]),
+        "number": CInt(number),
+        "flows": CIdent(f"MAP_vm_flows_{number}"),
         "bypasses": stage.config["on_failure"] == "bypass",
         **{name: CInt(counters.by_position[index, f"={what}"]) for name, what in names.items()},
     }

@@ -38,6 +38,16 @@ def tick_ns() -> int:
     return round(time.clock_getres(_CLOCK_MONOTONIC_COARSE) * 1e9)
 
 
+def packet_time(shift: int) -> int:
+    """The clock by which programs tell time, jiffies in ns, shifted right by so many bits; 32 bits of it."""
+    code = insn.call(insn.JIFFIES64), insn.alu("mul", 0, tick_ns()), insn.alu("rsh", 0, shift), insn.leave()
+    fd = _load(*code)
+    try:
+        return programs.test_run(fd, _FRAME).action
+    finally:
+        os.close(fd)
+
+
 def grace() -> None:
     """Return when every program run that had begun before this call has ended."""
     try:

@@ -20,7 +20,9 @@ MAX_BODY = 1 << 16
 MAX_SCRATCH = 8192
 # What every stage in VMs can be told besides its own parameters.
 VM_PARAMS = (
-    ParamSpec("instances", "u8", 1, False, "how many VMs share the stage's flows, at most 8"),
+    ParamSpec("instances", "u8", 1, False, "how many VMs share the stage's flows, at most 8 with those that stand by"),
+    ParamSpec("standby", "u8", 0, False, "how many VMs more wait, paused, for one that fails or for a larger `instances`"),
+    ParamSpec("linger", "duration", 60 * 10**9, False, "a VM too many stays until each flow that it knows has been quiet for so long"),
     ParamSpec("on_failure", "enum[bypass,drop]", "drop", False, "what becomes of packets while no VM serves"),
 )
 _FIELD_TYPES = [name for name in SCALARS if name not in ("prefix", "flow")]

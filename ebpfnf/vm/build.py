@@ -23,8 +23,7 @@ from ebpfnf.vm.manifest import Unikernel
 PACKAGE = Path(__file__).resolve().parent.parent
 SOURCES = PACKAGE.parent / "unikernels"
 _SHARED = ("core.c", "control.c", "stats.c", "config.c")  # of the runtime: in a guest and in a process
-_GUEST = ("boot.S", "console.c", "memory.c", "clock.c", "fwcfg.c", "pci.c", "network.c", "text.c", "libraries.c", "main.c")
-_PROBE = ("boot.S", "console.c", "probe.c")
+_GUEST = ("boot.S", "console.c", "memory.c", "clock.c", "fwcfg.c", "pci.c", "network.c", "probe.c", "text.c", "libraries.c", "main.c")
 _RING0 = ("console.c",)  # what ring 0 calls has no SSE
 _WARNINGS = "-std=gnu11 -Wall -Wextra -Werror -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wvla -Wundef -Wwrite-strings"
 _GUEST_FLAGS = (
@@ -75,11 +74,6 @@ def process(name: str) -> Image:
     """The same mNFs as a process with sanitizers: runtime/native.c says how it is spoken to."""
     wanted = mnfs(name)
     return _built(name, wanted, "process", _build_process)
-
-
-def probe() -> Image:
-    """The image that qemu.accelerator runs."""
-    return _built("probe", (), "probe.elf", _build_probe)
 
 
 def _built(name: str, wanted: tuple[Unikernel, ...], file: str, build: Callable[[Path, tuple[Unikernel, ...]], Path]) -> Image:
@@ -173,11 +167,6 @@ def _libraries(wanted: tuple[Unikernel, ...]) -> list[str]:
 
 def _build_guest(scratch: Path, wanted: tuple[Unikernel, ...]) -> Path:
     return _link(scratch, _compile(scratch, _units(scratch, wanted, (*_SHARED, *_GUEST)), _GUEST_FLAGS), _libraries(wanted))
-
-
-def _build_probe(scratch: Path, _: tuple[Unikernel, ...]) -> Path:
-    units = [(SOURCES / "runtime" / file, [f"-I{SOURCES / 'runtime'}"]) for file in _PROBE]
-    return _link(scratch, _compile(scratch, units, _GUEST_FLAGS), [])
 
 
 def _link(scratch: Path, objects: list[str], libraries: list[str]) -> Path:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import atexit
 import contextlib
 import os
+import signal
 import threading
 import time
 import xml.etree.ElementTree as ET
@@ -35,6 +36,9 @@ namespaces = []
 remember_owner = 0
 clear_emulator_capabilities = 0
 """
+_TYPES = {"kvm": "kvm", "tcg": "qemu"}
+_STATES = {1: "running", 2: "running", 3: "paused", 6: "crashed"}
+_NICE = -10  # of emulators: packets wait for them, nobody waits for a compiler or for the next guest's start in such a hurry
 _PATIENCE = 20.0  # seconds for another process of ours to end
 _connections: dict[str, Hypervisor] = {}
 
@@ -49,12 +53,23 @@ class Machine:
     tap: str
     mac: str
     log: Path
-    accelerator: str  # kvm | qemu
+    accelerator: str  # kvm | tcg
+    about: str  # why that one, in words
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """A guest as libvirt knows it."""
+
+    name: str
+    state: str  # running | paused | crashed | shut
+    accelerator: str
+    about: str
 
 
 def xml(machine: Machine) -> str:
     """The domain as libvirt reads it: a 16 MiB PC that boots the image at once, with one network device and nothing else."""
-    domain = ET.Element("domain", type=machine.accelerator)
+    domain = ET.Element("domain", type=_TYPES[machine.accelerator])
 
     def add(parent: ET.Element, tag: str, text: str = "", **attributes: str) -> ET.Element:
         child = ET.SubElement(parent, tag, attributes)
@@ -62,6 +77,7 @@ def xml(machine: Machine) -> str:
         return child
 
     add(domain, "name", machine.name)
+    add(domain, "description", machine.about)
     add(domain, "memory", str(MEMORY_MIB), unit="MiB")
     add(domain, "vcpu", "1")
     add(add(domain, "sysinfo", type="fwcfg"), "entry", name="opt/ebpfnf/config", file=str(machine.config))
@@ -108,20 +124,23 @@ def uri() -> str:
 class Hypervisor:
     """A connection; `opened` makes one."""
 
-    def __init__(self, connection: Any, library: Any) -> None:
+    def __init__(self, connection: Any, library: Any, root: str) -> None:
         self._connection = connection
         self._library = library
+        self._run = Path(root, "run") if root else Path("/run/libvirt")
 
-    def machines(self) -> dict[str, str]:
-        """Guests by name: running | paused | crashed | shut."""
-        states = {1: "running", 2: "running", 3: "paused", 6: "crashed"}
-        found = {}
+    def machines(self) -> list[Known]:
+        """All guests, by name."""
+        found = []
         for domain in self._connection.listAllDomains():
             try:
-                found[domain.name()] = states.get(domain.state()[0], "shut")
+                about = ET.fromstring(domain.XMLDesc())
+                state = _STATES.get(domain.state()[0], "shut")
             except self._library.libvirtError:
                 continue  # gone meanwhile
-        return found
+            accelerator = "kvm" if about.get("type") == "kvm" else "tcg"
+            found.append(Known(domain.name(), state, accelerator, about.findtext("description") or ""))
+        return sorted(found, key=lambda each: each.name)
 
     def start(self, machine: Machine, *, paused: bool = False) -> None:
         """Boot it, or put it there ready to go; AgentError when libvirt refuses."""
@@ -130,6 +149,9 @@ class Hypervisor:
             self._connection.createXML(xml(machine), flags)
         except self._library.libvirtError as error:
             raise AgentError(f"virtual machine '{machine.name}': {str(error).lower()}", cure=INSTALL) from None
+        with contextlib.suppress(OSError):
+            for thread in os.listdir(f"/proc/{self._process(machine.name)}/task"):
+                os.setpriority(os.PRIO_PROCESS, int(thread), _NICE)
 
     def resume(self, name: str) -> None:
         """Let a paused guest run."""
@@ -145,10 +167,22 @@ class Hypervisor:
     def destroy(self, name: str) -> None:
         """Off, at once; nothing where there is none."""
         try:
-            self._connection.lookupByName(name).destroy()
+            domain = self._connection.lookupByName(name)
+            if process := self._process(name):  # libvirt asks politely for ten seconds first, which one that was stopped does not hear
+                os.kill(process, signal.SIGKILL)
+            domain.destroy()
         except self._library.libvirtError as error:
             if error.get_error_code() != self._library.VIR_ERR_NO_DOMAIN:  # one that ends at this moment is no error
                 raise AgentError(f"virtual machine '{name}': {str(error).lower()}") from None
+
+
+    def _process(self, name: str) -> int:
+        """The emulator of a guest, 0 where there is none that we see."""
+        with contextlib.suppress(OSError, ValueError):
+            process = int((self._run / "qemu" / f"{name}.pid").read_text())
+            if f"guest={name}," in Path(f"/proc/{process}/cmdline").read_text():
+                return process
+        return 0
 
 
 @contextmanager
@@ -168,7 +202,7 @@ def opened(where: str = "") -> Iterator[Hypervisor]:
         end = time.monotonic() + _PATIENCE
         while True:
             try:
-                _connections[where] = Hypervisor(library.open(where), library)
+                _connections[where] = Hypervisor(library.open(where), library, where.partition("root=")[2])
                 break
             except library.libvirtError as error:
                 if "pid file" not in str(error) or time.monotonic() > end:

@@ -24,7 +24,9 @@ def machine(stage: Stage, number: int) -> Vm:
                 _check(stage, mnf.name, param.name, given)
     image = made.path.read_bytes()
     digest = hashlib.sha256(image + b"\0" + config.encode()).hexdigest()
-    return Vm(stage.id, number, stage.config["on_failure"], stage.config["instances"], image, config, digest)
+    about = {name: stage.config[name] for name in ("on_failure", "instances", "standby", "linger")}
+    reasons = {f"{mnf.name}.{reason}": text for mnf in made.mnfs for reason, text in mnf.reasons.items()}
+    return Vm(stage=stage.id, number=number, image=image, config=config, digest=digest, reasons=reasons, **about)
 
 
 def _check(stage: Stage, mnf: str, param: str, given: Mapping[str, Mapping[str, Any]]) -> None:

@@ -17,10 +17,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ebpfnf.errors import AgentError
-from ebpfnf.model import Vm
-from ebpfnf.vm import domain, probe, tap
+from ebpfnf.model import VM_INSTANCES, Vm
+from ebpfnf.vm import domain, qemu, tap
 from ebpfnf.vm.control import Operation
 from ebpfnf.vm.domain import Hypervisor, Machine
+from ebpfnf.vm.qemu import Accelerator
 
 READY_SECONDS = 20.0  # a guest is ready in 0.3; the rest is for a host that is busy
 DRAIN_SECONDS = 2.0
@@ -59,21 +60,28 @@ class Seen:
     """A machine as it is."""
 
     name: Name
-    state: str  # running | paused | crashed | shut
+    state: str  # running | paused | crashed | shut | cut off: it runs, but its tap is gone
     ifindex: int  # of its tap, 0 where that is gone
+    accelerator: str  # kvm | tcg
+    about: str  # why that one, in words
 
 
 def parse(text: str) -> Name | None:
     """The parts of a machine's name; None where it is none of ours."""
     parts = text.split(".")
-    if len(parts) != 6 or parts[0] != _PREFIX or not parts[5].isdecimal():
+    if len(parts) < 6 or parts[0] != _PREFIX or not parts[-1].isdecimal():
         return None
-    return Name(parts[1], f"{parts[2]}.{parts[3]}", parts[4], int(parts[5]))
+    return Name(parts[1], ".".join(parts[2:-2]), parts[-2], int(parts[-1]))
 
 
 def names(deployment: str, vm: Vm) -> tuple[Name, ...]:
-    """The machines that a stage shall have."""
-    return tuple(Name(deployment, vm.stage, vm.digest[:_DIGEST], number) for number in range(vm.instances))
+    """The machines that a stage shall have, those that stand by too."""
+    return kin(deployment, vm)[: vm.instances + vm.standby]
+
+
+def kin(deployment: str, vm: Vm) -> tuple[Name, ...]:
+    """The machines that a stage may have: those that it shall have, and those that were too many and have not left yet."""
+    return tuple(Name(deployment, vm.stage, vm.digest[:_DIGEST], number) for number in range(VM_INSTANCES))
 
 
 def seen(deployment: str) -> tuple[Seen, ...]:
@@ -82,19 +90,24 @@ def seen(deployment: str) -> tuple[Seen, ...]:
         return _seen(deployment, hypervisor)
 
 
+def accelerator(vm: Vm) -> Accelerator:
+    """What runs the stage's image well on this host."""
+    return qemu.accelerator(_image(vm))
+
+
 def start(vm: Vm, name: Name, *, paused: bool = False) -> str:
     """Boot one, and wait until it serves; why it does so in software emulation, or nothing. Its tap must be there."""
     folder = domain.home() / str(name)
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    image = _write(domain.home() / "images" / f"{hashlib.sha256(vm.image).hexdigest()}.elf", vm.image)
     config = _write(folder / "config", vm.config.encode())
-    accelerator, why = probe.accelerator(image)
+    found = accelerator(vm)
+    machine = Machine(str(name), _image(vm), config, name.tap, name.mac, folder / "log", found.name, found.words)
     with domain.opened() as hypervisor:
         hypervisor.destroy(str(name))  # one that crashed, or whose tap went away
-        hypervisor.start(Machine(str(name), image, config, name.tap, name.mac, folder / "log", accelerator), paused=paused)
+        hypervisor.start(machine, paused=paused)
     if not paused:
         _await(name, folder / "log")
-    return why
+    return found.words if found.name == "tcg" else ""
 
 
 def wake(name: Name) -> None:
@@ -111,6 +124,15 @@ def drain(name: Name) -> bool:
             return line.ask(Operation.DRAIN, seconds=DRAIN_SECONDS) is not None
     except AgentError:
         return False
+
+
+def counters(name: Name) -> dict[str, int]:
+    """What its guest counts; nothing where it does not answer."""
+    try:
+        with tap.Line(name.tap) as line:
+            return line.counters()
+    except AgentError:
+        return {}
 
 
 def end(name: Name) -> None:
@@ -130,10 +152,12 @@ def stop(wanted: Iterable[Name]) -> None:
 
 def _seen(deployment: str, hypervisor: Hypervisor) -> tuple[Seen, ...]:
     found = []
-    for text, state in sorted(hypervisor.machines().items()):
-        name = parse(text)
+    for each in hypervisor.machines():
+        name = parse(each.name)
         if name and name.deployment == deployment:
-            found.append(Seen(name, state, ifindex(name)))
+            there = ifindex(name)
+            state = "cut off" if each.state == "running" and not there else each.state
+            found.append(Seen(name, state, there, each.accelerator, each.about))
     return tuple(found)
 
 
@@ -154,6 +178,10 @@ def _await(name: Name, log: Path) -> None:
             if "refused" in said or "failed" in said or "fault" in said:
                 raise AgentError(f"virtual machine '{name}': {said.splitlines()[-1]}")
     raise AgentError(f"virtual machine '{name}' is not ready after {READY_SECONDS:.0f} s", cure=f"see {log}")
+
+
+def _image(vm: Vm) -> Path:
+    return _write(domain.home() / "images" / f"{hashlib.sha256(vm.image).hexdigest()}.elf", vm.image)
 
 
 def _write(path: Path, data: bytes) -> Path:

@@ -115,16 +115,29 @@ class Line:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Hang up."""
         self._socket.close()
 
-    def ask(self, operation: Operation, text: str = "", seconds: float = 1.0) -> Answer | None:
-        """The guest's answer, or None when there is none in time."""
+    def send(self, operation: Operation, text: str = "") -> int:
+        """Ask; the number that the answer will have, 0 where nobody holds the tap or its queue is full."""
         sequence = next(self._sequence) & 0xFFFF or next(self._sequence) & 0xFFFF
         try:
             self._socket.send(control.request(operation, sequence, b"\x02\0\0\0\0\x01", text=text))
         except OSError:
-            return None  # nobody holds the tap, or its queue is full
-        return self._wait(lambda answer: answer.sequence == sequence and answer.operation == operation, seconds)
+            return 0
+        return sequence
+
+    def hear(self, operation: Operation, seconds: float) -> bool:
+        """Whether an answer to any question of this kind has come."""
+        return self._wait(lambda answer: answer.operation == operation and answer.sequence != 0, seconds) is not None
+
+    def ask(self, operation: Operation, text: str = "", seconds: float = 1.0) -> Answer | None:
+        """The guest's answer, or None when there is none in time."""
+        sequence = self.send(operation, text)
+        return self._wait(lambda answer: answer.sequence == sequence and answer.operation == operation, seconds) if sequence else None
 
     def ready(self, seconds: float) -> bool:
         """Whether the guest serves, asked until it does."""
@@ -139,7 +152,7 @@ class Line:
         """The guest's counters, empty where it does not answer."""
         found: dict[str, int] = {}
         while True:
-            answer = self.ask(Operation.STATS, str(len(found)))
+            answer = self.ask(Operation.STATS, str(len(found)), seconds=0.3)
             if answer is None:
                 return {}
             found |= control.counters(answer.text)
@@ -148,12 +161,11 @@ class Line:
 
     def _wait(self, wanted: Callable[[Answer], bool], seconds: float) -> Answer | None:
         end = time.monotonic() + seconds
-        while (left := end - time.monotonic()) > 0:
-            self._socket.settimeout(left)
+        while True:
+            self._socket.settimeout(max(0.0, end - time.monotonic()))
             try:
                 answer = control.answer(self._socket.recv(2048))
             except OSError:
                 return None
             if answer and wanted(answer):
                 return answer
-        return None

@@ -13,6 +13,7 @@ import uuid
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -22,6 +23,7 @@ from ebpfnf.agent.status import status
 from ebpfnf.bundle import encode
 from ebpfnf.kernel import insn, links, programs
 from ebpfnf.kernel.pins import Pins
+from ebpfnf.model import Bundle
 from ebpfnf.vm import domain, lifecycle
 from tests.kernel.netns import namespace
 from tests.vm import deployments
@@ -34,20 +36,25 @@ class Host:
     name: str
     links: list[int] = field(default_factory=list)
 
-    def agent(self, command: str, data: bytes) -> None:
+    def agent(self, command: str, data: bytes) -> str:
         """A command by a process of its own, which lets go of libvirt when it ends."""
         environment = {**os.environ, "PYTHONPATH": os.getcwd()}
-        subprocess.run([sys.executable, "-m", "ebpfnf.agent", command], input=data, check=True, capture_output=True, env=environment)
+        command_line = [sys.executable, "-m", "ebpfnf.agent", command]
+        return subprocess.run(command_line, input=data, check=True, capture_output=True, env=environment).stdout.decode()
 
-    def deploy_apart(self, params: str = "") -> None:
+    def bundle(self, params: str = "", node: tuple[str, str, str] = deployments.PACK) -> Bundle:
+        """Our deployment with these parameters."""
+        return deployments.bundle(params, name=self.name, ports=("a0", "b0"), node=node)
+
+    def deploy_apart(self, params: str = "", node: tuple[str, str, str] = deployments.PACK) -> None:
         """As `deploy`, by a process of its own."""
-        self.agent("apply", encode(deployments.bundle(params, name=self.name, ports=("a0", "b0"))))
+        self.agent("apply", encode(self.bundle(params, node)))
 
-    def deploy(self, params: str = "") -> apply.Result:
+    def deploy(self, params: str = "", node: tuple[str, str, str] = deployments.PACK) -> apply.Result:
         """Make it run, with these parameters."""
-        return apply.apply(deployments.bundle(params, name=self.name, ports=("a0", "b0")))
+        return apply.apply(self.bundle(params, node))
 
-    def status(self) -> dict[str, object]:
+    def status(self) -> dict[str, Any]:
         """What a person is told."""
         return status(observe(self.name))
 
@@ -63,7 +70,12 @@ class Host:
     def names(self) -> list[str]:
         """Of its VMs, as the live generation needs them: libvirt is not asked, which a watch may be using."""
         at = Pins(self.name)
-        return list(machines.needed(self.name, machines.kept(at.generation(live_generation(at)))))
+        return [str(name) for vm in machines.needs(at.generation(live_generation(at))) for name in lifecycle.names(self.name, vm)]
+
+    def received(self, interface: str) -> int:
+        """Frames that an interface has had."""
+        table = Path("/proc/thread-self/net/dev").read_text()
+        return int(next(line for line in table.splitlines() if line.strip().startswith(interface)).split()[2])
 
     def socket(self, interface: str) -> socket.socket:
         """All frames of an interface."""

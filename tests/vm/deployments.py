@@ -9,16 +9,22 @@ from pathlib import Path
 from ebpfnf import pipeline, spec
 from ebpfnf.model import Bundle
 
+_SHARED = "on_failure: $on_failure, instances: $instances, standby: $standby, linger: $linger"
+PACK = ("smallest", "90", f"pack: {{mnf: compress, smallest: $smallest, {_SHARED}}}")
+# It drops whatever is of a connection that the guest did not see begin.
+REASM = ("http", "80", f"pack: {{mnf: tcp_reasm, adopt: 0s, port: $http, {_SHARED}}}")
 _VNF = """
 vnf: through-vm
 summary: a stage in VMs, with stages in XDP before and behind
 params:
   on_failure: {type: "enum[bypass,drop]", default: drop}
-  smallest: {type: u16, default: 90}
+  %s: {type: u16, default: %s}
   instances: {type: u8, default: 1}
+  standby: {type: u8, default: 0}
+  linger: {type: duration, default: 60s}
 mnfs:
   hash: {mnf: flow_hash}
-  pack: {mnf: compress, on_failure: $on_failure, smallest: $smallest, instances: $instances}
+  %s
   ttl: {mnf: ttl_dec}
 """
 _CHAIN = """
@@ -37,11 +43,20 @@ chains:
 
 
 @cache
-def bundle(params: str = "", granularity: str = "chain", name: str = "through", ports: tuple[str, str] = ("eth0", "eth1")) -> Bundle:
-    """`compress` without peers, which leaves every packet as it is; `params` is more YAML about the VNF's instance."""
+def bundle(
+    params: str = "",
+    granularity: str = "chain",
+    name: str = "through",
+    ports: tuple[str, str] = ("eth0", "eth1"),
+    node: tuple[str, str, str] = PACK,
+) -> Bundle:
+    """`compress` without peers, which leaves every packet as it is; `params` is more YAML about the VNF's instance.
+
+    `node`: a parameter of its own, its default, and the mNF.
+    """
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(scratch)
         (folder / "vnfs").mkdir()
-        (folder / "vnfs" / "through-vm.yaml").write_text(_VNF)
+        (folder / "vnfs" / "through-vm.yaml").write_text(_VNF % node)
         (folder / "chain.yaml").write_text(_CHAIN % (name, granularity, *ports, params))
         return pipeline.build(spec.load(folder / "chain.yaml"))

@@ -54,18 +54,6 @@ def test_another_configuration_is_another_vm_and_a_rollback_starts_the_first_aga
     through(host)
 
 
-def test_scale_out_and_in(host: Host) -> None:
-    host.deploy()
-    (first,) = host.machines()
-    host.deploy(", instances: 2")
-    assert len(host.machines()) == 2 and first in host.machines()
-    for port in range(4000, 4016):
-        through(host, packets.build(f"udp 192.0.2.9:{port} > 198.51.100.7:80 payload 'x'"))
-    host.deploy()
-    assert host.machines() == (first,)
-    through(host)
-
-
 def test_undeploy_leaves_nothing(host: Host) -> None:
     host.deploy()
     apply.undeploy(host.name)

@@ -39,7 +39,7 @@ def test_a_mistake_is_a_fault(mistake: str, tmp_path: Path) -> None:
         command = ["gcc", *build._GUEST_FLAGS.split(), *flags.split(), f"-I{runtime}", "-c", str(path), "-o", objects[-1]]
         subprocess.run(command, check=True)
     image = build._link(tmp_path, objects, [])
-    for accelerator in {"tcg", qemu.accelerator().name}:
+    for accelerator in {"tcg", qemu.accelerator(build.image("compress").path).name}:
         done = subprocess.run(qemu.command(image, accelerator), capture_output=True, text=True, stdin=subprocess.DEVNULL, timeout=20)
         assert "ebpfnf: fault 000000000000000e" in done.stdout
         assert "survived" not in done.stdout

@@ -81,8 +81,11 @@ struct virtio_device {
 };
 bool pci_find_network(struct virtio_device *device);
 
+/* probe.c */
+void probe(void);
+
 /* network.c */
-void network_begin(void);
+bool network_begin(void);			/* false: this machine has no such device */
 bool network_receive(struct frame *frame);	/* takes the next; false: there is none */
 void network_send(struct frame *frame);		/* gives it back, and sends it */
 void network_free(struct frame *frame);

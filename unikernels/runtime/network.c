@@ -141,10 +141,10 @@ static void make_queue(struct queue *q, u16 vector)
 	COMMON16(28) = 1;
 }
 
-void network_begin(void)
+bool network_begin(void)
 {
 	if (!pci_find_network(&device))
-		platform_fail("no virtio network device with MSI-X on PCI");
+		return false;
 	COMMON8(20) = 0;
 	COMMON8(20) = ACKNOWLEDGE;
 	COMMON8(20) = ACKNOWLEDGE | DRIVER;
@@ -173,6 +173,7 @@ void network_begin(void)
 	}
 	COMMON8(20) = ACKNOWLEDGE | DRIVER | FEATURES_OK | DRIVER_OK;
 	publish(&receive);
+	return true;
 }
 
 static void describe(struct frame *frame, u16 buffer, u32 len)

@@ -1,10 +1,9 @@
-/* An image that tells whether a machine runs ours well: it takes the same way into ring 3, uses SSE there, and says how long a loop took. */
+/* A machine without a network device wants to know whether it runs us well: we are in ring 3 here, use SSE, and say how long a loop took. */
 #include "machine.h"
 
 enum { ROUNDS = 1000000 };
 
-void guest_main(void) __attribute__((noreturn));
-void guest_main(void)
+void probe(void)
 {
 	u64 start = read_tsc(), rounds = ROUNDS, doubled;
 
@@ -16,5 +15,4 @@ void guest_main(void)
 	say("ebpfnf: cycles of a round, in thousandths: ");
 	say_hex(start / (ROUNDS / 1000));
 	say("\n");
-	power_off();
 }

@@ -27,9 +27,16 @@ struct vm_state {
 	u32 generation;
 	u32 zero;
 	struct {
-		u32 live;	/* how many serve: the first of `taps` */
+		u32 serving;	/* a bit for each place: packets of flows that it knows go there */
+		u32 taking;	/* ... and of new flows too */
 		u32 taps[VM_INSTANCES];
 	} stages[VM_STAGES];
+};
+
+/* Which VM knows a flow, by its tap, and when it had a packet last. */
+struct vm_flow {
+	u32 tap;
+	u32 seen;	/* in 2^30 ns */
 };
 
 _Static_assert(sizeof(struct cookie) == 12, "two Ethernet addresses");
@@ -38,18 +45,77 @@ _Static_assert(sizeof(struct vm_state) == VM_STATE_SIZE, "the map must hold it")
 
 #define VMS ((volatile const struct vm_state *)MAP_VALUE(MAP_vm_state))
 
-/* Of which instance: 1 + its number, the same for both directions of a flow; 0 when none serves. */
-inline_always u32 vm_pick(const struct pkt *pkt, u32 stage)
+/* A flow's number, the same for both directions. Two flows of one number share a VM, which harms neither. */
+inline_always u64 vm_flow_of(const struct pkt *pkt)
 {
 	const struct flow *f = &pkt->flow;
 	u64 h = (f->saddr.q[0] + f->daddr.q[0]) * 0x9e3779b97f4a7c15ULL;
-	u32 live = VMS->stages[stage].live;
 
-	if (!live)
-		return 0;
 	h = (h ^ h >> 29) + (f->saddr.q[1] + f->daddr.q[1]) * 0xbf58476d1ce4e5b9ULL;
 	h = (h ^ h >> 29) + ((u64)f->sport + f->dport + ((u64)f->proto << 32)) * 0x94d049bb133111ebULL;
-	return 1 + (u32)(h >> 40) % live;
+	return h ^ h >> 32;
+}
+
+/* 1 + the place of the VM behind this tap, 0 when it doesn't serve. */
+inline_always u32 vm_place(u32 stage, u32 tap)
+{
+	u32 serving = VMS->stages[stage].serving, place = 0;
+
+	for (u32 i = 0; i < VM_INSTANCES; i++)
+		if (serving >> i & 1 && VMS->stages[stage].taps[i] == tap)
+			place = i + 1;
+	return place;
+}
+
+/* The tap for a new flow, 0 when none serves: the highest draw wins, so that a tap that comes or goes moves no other's flows. */
+inline_always u32 vm_draw(u32 stage, u64 flow)
+{
+	u32 open = VMS->stages[stage].taking, tap = 0;
+	u64 best = 0;
+
+	if (!open)
+		open = VMS->stages[stage].serving;
+	for (u32 i = 0; i < VM_INSTANCES; i++) {
+		u32 its = VMS->stages[stage].taps[i];
+		u64 draw = (flow ^ its * 0x9e3779b97f4a7c15ULL) * 0xbf58476d1ce4e5b9ULL;
+
+		draw = (draw ^ draw >> 31) * 0x94d049bb133111ebULL;
+		if (open >> i & 1 && (draw | 1) > best) {
+			best = draw | 1;
+			tap = its;
+		}
+	}
+	return tap;
+}
+
+/* Where to: 1 + the place of a VM, 0 when none serves. A flow stays with the VM that knows it, as long as that serves. */
+inline_always u32 vm_pick(struct pkt *pkt, u32 stage, void *flows, u32 moved)
+{
+	u64 flow = vm_flow_of(pkt);
+	struct vm_flow *known = bpf_map_lookup_elem(flows, &flow), new = {.seen = pkt->now >> 30};
+	u32 place;
+
+	if (!known) {
+		new.tap = vm_draw(stage, flow);
+		if (!new.tap)
+			return 0;
+		bpf_map_update_elem(flows, &flow, &new, 1 /* BPF_NOEXIST */);
+		known = bpf_map_lookup_elem(flows, &flow);	/* another CPU may have been first */
+		if (!known)
+			return vm_place(stage, new.tap);
+	}
+	place = vm_place(stage, known->tap);
+	if (!place) {
+		new.tap = vm_draw(stage, flow);
+		place = vm_place(stage, new.tap);
+		if (!place)
+			return 0;
+		known->tap = new.tap;
+		count(pkt, moved);
+	}
+	if (known->seen != new.seen)
+		known->seen = new.seen;
+	return place;
 }
 
 inline_always void vm_send(struct pkt *pkt, u32 stage, u32 way, u32 sent, u32 too_big, u32 refused, u32 position)
