@@ -47,34 +47,37 @@ def machine(grammar: Grammar) -> list[list[tuple[int, int]]]:
     for pattern in grammar.patterns:
         positions.add(pattern)
     columns = [_column(positions, grammar, token) for token in range(width)]
-    distinct = {column: token for token, column in enumerate(columns) if token}
-    same = [distinct[columns[token]] if token else 0 for token in range(width)]
-    ends = {rank: sum(1 << p for p, r in positions.ranks.items() if r == rank) for rank in RANKS.values()}
-    begun = [_joined(after, _bits(positions.always)) for after in positions.after]  # where a pattern's first token leads
+    distinct = {column: token for token, column in enumerate(columns) if token}  # one of the tokens that no pattern tells apart
+    tokens = (0, *distinct.values())
+    place = {token: number for number, token in enumerate(tokens)}
+    same = [place[distinct[columns[token]]] if token else 0 for token in range(width)]
+    held = [sum(1 << position for position in after) for after in positions.after]  # from where a token leads on
+    begun = [_joined(after, positions.always & on) for after, on in zip(positions.after, held, strict=True)]  # by a pattern's first token
+    ends = {rank: sum(1 << p for p, r in positions.ranks.items() if r == rank) for rank in sorted(RANKS.values(), reverse=True)}
+    ended = ends[1] | ends[2]
     first = begun[_END] & ~positions.always
-    numbers, rows = {first: 0}, [[(0, 0)] * width, [(1, 0)] * width]
+    numbers, rows = {first: 0}, [[(0, 0)] * len(tokens), [(1, 0)] * len(tokens)]
     todo = [first]
     while todo:
         state = todo.pop()
         row = rows[numbers[state]]
         row[0] = (numbers[state], 0)
-        held = _bits(state)
-        for token in distinct.values():
-            found = begun[token] | _joined(positions.after[token], held) | (state if token in grammar.skip else 0)
-            rank = next((r for r in sorted(ends, reverse=True) if found & ends[r]), 0)
+        for column, token in enumerate(tokens[1:], 1):
+            on = state & held[token]
+            found = begun[token] | (_joined(positions.after[token], on) if on else 0) | (state if token in grammar.skip else 0)
+            rank = next(r for r in ends if found & ends[r]) if found & ended else 0
             if rank == _ATTACK:
-                row[token] = (1, rank)
+                row[column] = (1, rank)
                 continue
-            target = first if token == _END else found & ~(ends[1] | ends[2] | positions.always)
+            target = first if token == _END else found & ~(ended | positions.always)
             if target not in numbers:
                 numbers[target] = len(rows)
-                rows.append([(0, 0)] * width)
+                rows.append([(0, 0)] * len(tokens))
                 todo.append(target)
                 if len(rows) > MAX_STATES:
                     raise TableError("the patterns make too large a machine", cure="fewer '*' and '+' in them")
-            row[token] = (numbers[target], rank)
-        rows[numbers[state]] = [row[token] for token in same]
-    return _smallest(rows)
+            row[column] = (numbers[target], rank)
+    return [[row[column] for column in same] for row in _smallest(rows)]
 
 
 def _column(positions: _Positions, grammar: Grammar, token: int) -> tuple[object, ...]:
@@ -82,22 +85,14 @@ def _column(positions: _Positions, grammar: Grammar, token: int) -> tuple[object
     return token == _END, token in grammar.skip, tuple(positions.after[token].items())
 
 
-def _joined(after: dict[int, int], held: list[int]) -> int:
-    """Where a token leads from all positions that are held."""
+def _joined(after: dict[int, int], mask: int) -> int:
+    """Where a token leads from the positions of the mask, from each of which it leads on."""
     found = 0
-    for position in held:
-        if position in after:
-            found |= after[position]
-    return found
-
-
-def _bits(mask: int) -> list[int]:
-    result = []
     while mask:
         low = mask & -mask
-        result.append(low.bit_length() - 1)
+        found |= after[low.bit_length() - 1]
         mask ^= low
-    return result
+    return found
 
 
 def _smallest(rows: list[list[tuple[int, int]]]) -> list[list[tuple[int, int]]]:
@@ -106,7 +101,7 @@ def _smallest(rows: list[list[tuple[int, int]]]) -> list[list[tuple[int, int]]]:
     count = 1
     while True:
         seen: dict[tuple[object, ...], int] = {}
-        kinds = [seen.setdefault((kinds[n], tuple((kinds[to], rank) for to, rank in row)), len(seen)) for n, row in enumerate(rows)]
+        kinds = [seen.setdefault((kinds[n], *[(kinds[to], rank) for to, rank in row]), len(seen)) for n, row in enumerate(rows)]
         if len(seen) == count:
             break
         count = len(seen)
