@@ -2,9 +2,12 @@
 # Sourced by bash with `set -euo pipefail`, in the repository's root.
 
 readonly PACKAGES=(python3 python3-venv python3-bpfcc linux-libc-dev iproute2)
-# What only tests need: hosts by ssh, unikernels built and run. Their images are for amd64.
-TEST_PACKAGES=(openssh-server gcc libc6-dev zlib1g-dev liblz4-dev)
-[[ $(uname -m) != x86_64 ]] || TEST_PACKAGES+=(qemu-system-x86 libvirt-daemon-driver-qemu libvirt-daemon-system python3-libvirt)
+# Unikernels built and run; their images are for amd64.
+BUILD_PACKAGES=(gcc libc6-dev zlib1g-dev liblz4-dev) VM_PACKAGES=()
+[[ $(uname -m) != x86_64 ]] || VM_PACKAGES=("${BUILD_PACKAGES[@]}" qemu-system-x86 libvirt-daemon-driver-qemu python3-libvirt)
+# What only tests need: hosts by ssh, unikernels as processes, libvirt's daemon.
+TEST_PACKAGES=(openssh-server "${BUILD_PACKAGES[@]}" "${VM_PACKAGES[@]}")
+[[ $(uname -m) != x86_64 ]] || TEST_PACKAGES+=(libvirt-daemon-system)
 readonly PYTHON=/usr/bin/python3 VENV=.venv
 
 fail() { # what [cure]: one line, and the end

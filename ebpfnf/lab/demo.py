@@ -1,4 +1,4 @@
-"""The data-centre edge, from an empty machine to a swap under load: `./demo`. What it says was checked.
+"""The data-centre edge, from an empty machine to swaps under load and the whole chain with VMs: `./demo`. What it says was checked.
 
 It drives the product as a user does, by its commands; only the traffic is its own.
 """
@@ -25,6 +25,7 @@ from ebpfnf.lab.lab import Lab, labs
 from ebpfnf.lab.screen import Screen
 from ebpfnf.lab.topology import DENIED_V4, DENIED_V6, LINE
 from ebpfnf.lab.traffic import Load, Result
+from ebpfnf.lab.whole import Whole, forget, impossible, machines_left
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 EDGE, SWAP = EXAMPLES / "dc-edge" / "chain.yaml", EXAMPLES / "hot-swap" / "chain.yaml"
@@ -34,6 +35,7 @@ DENIED_MAC, CLIENT_MAC, PORT_MAC = "02:00:00:00:00:bd", "02:00:00:00:09:01", "02
 EBPFNF = Path(sys.executable).with_name("ebpfnf")
 INJECTION = "/item?id=1%27%20OR%201%3D1--"
 REQUESTS = 300
+NAMES = ("dc-edge", "branch", "hot-swap")  # of the deployments
 
 
 class Stopped(Exception):
@@ -47,10 +49,14 @@ class Demo:
         self.screen = screen
         self.edge = Lab("demo")
         self.line = Lab("demo-swap", LINE)
+        self.whole = Whole(screen, self.edge, self._on_the_edge)
 
-    def ebpfnf(self, lab: Lab, *words: str, shown: bool = True) -> str:
-        """Runs the command on the lab's machine under test; its output. Stopped when it fails."""
-        words = ("ebpfnf", "--netns", lab.namespace("dut"), *words)
+    def _on_the_edge(self, host: str, *words: str, shown: bool = True) -> str:
+        return self.ebpfnf(self.edge, *words, shown=shown, host=host)
+
+    def ebpfnf(self, lab: Lab, *words: str, shown: bool = True, host: str = "dut") -> str:
+        """Runs the command on a host of the lab, the machine under test; its output. Stopped when it fails."""
+        words = ("ebpfnf", "--netns", lab.namespace(host), *words)
         if shown:
             self.screen.command([str(Path(w).relative_to(Path.cwd())) if w.startswith(str(Path.cwd())) else w for w in words])
         done = subprocess.run([str(EBPFNF), *words[1:]], capture_output=True, text=True)
@@ -67,6 +73,10 @@ class Demo:
         """All steps in order."""
         for step in (self.build, self.plan, self.deploy, self.serve, self.refuse, self.look, self.swap):
             step()
+        if why := impossible():
+            self.screen.say(f"The rest of the chain is not shown here: {why}.\n")
+        else:
+            self.whole.run()
 
     def build(self) -> None:
         with self.screen.step("A client, a machine under test, two web servers behind a switch: network namespaces"):
@@ -167,11 +177,15 @@ class Demo:
         """Takes all away again, and looks whether it is gone."""
         with self.screen.step("Undeploy"):
             self.ebpfnf(self.line, "undeploy", "hot-swap", "-y")
+            homes = self.whole.homes()
+            if "branch" in self.deployments():
+                self.whole.undeploy()
             self.ebpfnf(self.edge, "undeploy", "dc-edge", "-y")
             answers = self.fetch("IPv6", 1, timeout=0.5)
             self.screen.claim(bool(answers.failures), "nobody answers for 2001:db8::7 any more", answers)
+            self.screen.claim(not machines_left(homes), "no VM is left", machines_left(homes))
             self.clear()
-            left = {*labs(), *self.deployments()} & {"demo", "demo-swap", "dc-edge", "hot-swap"}
+            left = {*labs(), *self.deployments()} & {"demo", "demo-swap", *NAMES}
             self.screen.claim(not left, "no namespace, process or pin is left", left)
 
     def fetch(self, family: str, requests: int, **options: Any) -> Answers:
@@ -179,11 +193,15 @@ class Demo:
 
     def clear(self) -> None:
         """Removes what this or an earlier run left, however it ended."""
-        for lab, deployment in ((self.edge, "dc-edge"), (self.line, "hot-swap")):
+        homes = self.whole.homes()
+        for lab, deployment, host in ((self.edge, "branch", "branch"), (self.edge, "dc-edge", "dut"), (self.line, "hot-swap", "dut")):
             if lab.name in labs():
                 with contextlib.suppress(Stopped, OSError):
-                    self.ebpfnf(lab, "undeploy", deployment, "-y", shown=False)
+                    self.ebpfnf(lab, "undeploy", deployment, "-y", shown=False, host=host)
+        for lab in (self.edge, self.line):
+            if lab.name in labs():
                 lab.down()
+        forget(homes)
 
     def deployments(self) -> list[str]:
         """All that are pinned on this machine."""
@@ -196,7 +214,7 @@ class Demo:
         """Clears up after an earlier run; what others deployed under our names stays, and stops us."""
         self.clear()
         for name in self.deployments():
-            if name in ("dc-edge", "hot-swap"):
+            if name in NAMES:
                 raise Stopped(f"a deployment '{name}' is on this machine already: ebpfnf undeploy {name} -y, then again")
 
     def next_steps(self) -> None:
@@ -207,7 +225,7 @@ Everything is up. Try next:
   {binary} --netns {dut} status dc-edge
   {binary} --netns {dut} table dump dc-edge lb.nat.sessions
   {binary} lab exec client -- python3 -c "import urllib.request as u; print(u.urlopen('http://198.51.100.7/').read())"
-  edit examples/dc-edge/chain.yaml, then: {binary} --netns {dut} plan examples/dc-edge/chain.yaml
+  edit examples/dc-edge/whole.yaml, then: {binary} --netns {dut} plan examples/dc-edge/whole.yaml
 To remove it: ./demo without --keep ends by clearing up.""")
 
 

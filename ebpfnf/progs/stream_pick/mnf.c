@@ -33,7 +33,7 @@ static inline u32 LOCAL(judge)(struct pkt *pkt, struct flows_value *known)
 {
 	u32 seq = get_tcp_seq(pkt), following = seq + pkt->m.pl_len;
 	int repeated = known->last != known->following && seq == known->last && following == known->following;
-	int first = payload_byte(pkt, 0);
+	int first;
 
 	if (known->streamed && !repeated)
 		return TO(stream);
@@ -46,6 +46,7 @@ static inline u32 LOCAL(judge)(struct pkt *pkt, struct flows_value *known)
 	}
 	if (repeated)
 		return DROP(out_of_order);
+	first = payload_byte(pkt, 0);
 	if (first < 'A' || first > 'Z')
 		return DROP(no_request);
 	known->streamed = 1;
