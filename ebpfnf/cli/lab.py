@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 app = typer.Typer(help="A network of namespaces to learn and test on.", no_args_is_help=True, rich_markup_mode=None)
 
-NameOption = Annotated[str, typer.Option("--name", help="Which lab; several stand side by side.")]
+NameOption = Annotated[str, typer.Option("--name", help="Which lab; several stand side by side.", envvar="EBPFNF_LAB")]
 
 
 Machine = Annotated[str, typer.Argument(metavar="HOST", help="A machine of the lab, such as h1.", show_default=False)]
