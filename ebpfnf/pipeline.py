@@ -119,7 +119,8 @@ def _bundle(shortened: Graph, segments: Segments, source: Source, programs: tupl
         links=tuple({"source": k.source, "outcome": k.outcome, "target": k.target, "default": k.default} for k in expanded.links),
         chains=tuple(
             {
-                "name": c.name, "on": c.on, "direction": c.direction, "path": _words(c.path), "then": c.then, "classes": _classes(c.path, f"chain.{c.name}"),
+                "name": c.name, "on": c.on, "direction": c.direction, "path": _words(c.path), "then": c.then,
+                "classes": _classes(c.path, f"chain.{c.name}"),
                 "match": {name: list(values) for name, values in c.match.items()}, "entry": expanded.entries[c.name],
             }
             for c in deployment.chains
