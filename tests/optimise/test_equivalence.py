@@ -32,8 +32,11 @@ def test_the_random_graphs_leave_much_to_do(tmp_path: Path):
     found: Counter[str] = Counter()
     for seed in range(1, 6):
         _, deployment = make(seed, CHAINS, tmp_path)
-        found.update(step.kind for step in pipeline.shorten(pipeline.expand(deployment), "chain")[1].steps)
-    assert min(found[kind] for kind in ("merge", "drop", "swap", "unordered")) >= 5, found
+        graph = pipeline.expand(deployment)
+        found.update(step.kind for step in pipeline.shorten(graph, "chain")[1].steps)
+        found.update("parting" for stage in graph.stages if not stage.mnf.folder)
+        found.update("inner" for stage in graph.stages if "." in stage.node)
+    assert min(found[kind] for kind in ("merge", "drop", "swap", "unordered", "parting", "inner")) >= 5, found
 
 
 def _wrong(deployment: Deployment, kind: str) -> Graph:
