@@ -39,7 +39,11 @@ def main() -> int:
     parser.add_argument("--from", dest="folder", type=Path, default=plots.FOLDER, metavar="FOLDER", help="where plots finds results")
     given = parser.parse_args()
     if given.names == ["plots"]:
-        print("\n".join(map(str, plots.draw(given.folder))))
+        try:
+            print("\n".join(map(str, plots.draw(given.folder))))
+        except Unavailable as missing:
+            print(f"error: {missing}", file=sys.stderr)
+            return 1
         return 0
     unknown = set(given.names) - set(BENCHMARKS)
     if unknown:
@@ -111,4 +115,7 @@ def _progress(count: int) -> Iterator[Callable[[str], None]]:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    try:
+        sys.exit(main())
+    except KeyboardInterrupt:
+        sys.exit(130)

@@ -47,13 +47,16 @@ def bench(
     names: Annotated[list[str] | None, typer.Argument(metavar="[NAME]...", help="Benchmarks; none: all.", show_default=False)] = None,
     output: OutputOption = Output.text,
 ) -> None:
-    """Run the benchmarks that the published figures come from (a source checkout has them). Needs root and an idle machine."""
+    """Run the benchmarks that the published figures come from (a source checkout has them). Needs root and an idle machine.
+
+    Exit code 1: one failed, or can't run here though it was named.
+    """
     folder = Path(__file__).resolve().parents[2]
     if importlib.util.find_spec("benchmarks") is None and not (folder / "benchmarks" / "__main__.py").is_file():
         raise EbpfnfError("the benchmarks are not installed", cure="run it from a source checkout")
     done = subprocess.run([sys.executable, "-m", "benchmarks", *(names or []), "-o", output.value], cwd=folder)
     if done.returncode:
-        raise typer.Exit(1 if done.returncode != 2 else 64)
+        raise typer.Exit(64 if done.returncode == 2 else done.returncode)  # of argparse: wrong usage
 
 
 COMMANDS = (profile, bench)
