@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -155,34 +155,32 @@ def swap(
     _report(_run(context, "apply", {**shipped(bundle), "keep_entries": True}, f"swapping {stage}"), output)
 
 
-def rollback(
-    context: typer.Context,
-    deployment: Deployment,
-    yes: YesOption = False,
-    hosts: HostsOption = "",
-    output: OutputOption = Output.text,
-) -> None:
-    """Go back to the generation before, by one flip."""
-    text.confirmed(f"roll '{deployment}' back to its earlier generation?", yes)
-    if hosts:
-        everywhere.change(hosts, deployment, "rollback", output)
-        return
-    _report(_run(context, "rollback", {"deployment": deployment}, f"rolling {deployment} back"), output)
+def _leaving(command: str, question: str, doing: str, words: str) -> Callable[..., None]:
+    """A command that takes off what runs, here or on hosts, once the operator has said yes."""
+
+    def leave(
+        context: typer.Context,
+        deployment: Deployment,
+        yes: YesOption = False,
+        hosts: HostsOption = "",
+        output: OutputOption = Output.text,
+    ) -> None:
+        text.confirmed(question.format(deployment), yes)
+        if hosts:
+            everywhere.change(hosts, deployment, command, output)
+            return
+        _report(_run(context, command, {"deployment": deployment}, doing.format(deployment)), output)
+
+    leave.__name__, leave.__doc__ = command, words
+    return leave
 
 
-def undeploy(
-    context: typer.Context,
-    deployment: Deployment,
-    yes: YesOption = False,
-    hosts: HostsOption = "",
-    output: OutputOption = Output.text,
-) -> None:
-    """Detach a deployment from its ports and remove it with all its state."""
-    text.confirmed(f"remove '{deployment}' with all its state?", yes)
-    if hosts:
-        everywhere.change(hosts, deployment, "undeploy", output)
-        return
-    _report(_run(context, "undeploy", {"deployment": deployment}, f"removing {deployment}"), output)
+rollback = _leaving(
+    "rollback", "roll '{}' back to its earlier generation?", "rolling {} back", "Go back to the generation before, by one flip."
+)
+undeploy = _leaving(
+    "undeploy", "remove '{}' with all its state?", "removing {}", "Detach a deployment from its ports and remove it with all its state."
+)
 
 
 def _run(context: typer.Context, command: str, payload: Mapping[str, Any], words: str) -> Mapping[str, Any]:

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from ebpfnf.model import Bundle
 
 PARTIAL, FAILED = 4, 3
-Show = Callable[[Any], str]
+Show = Callable[[Any], str | None]
 
 
 @contextmanager

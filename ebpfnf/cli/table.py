@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from typing import Annotated, Any
 
 import typer
@@ -23,12 +24,7 @@ def get(
     context: typer.Context, deployment: Deployment, table: Table, key: Key, hosts: HostsOption = "", output: OutputOption = Output.text
 ) -> None:
     """One entry."""
-    payload = {"deployment": deployment, "table": table, "key": _given(key)}
-    if hosts:
-        everywhere.query(hosts, "table get", payload, output, draw.entry)
-        return
-    result = host(context).run("table get", payload)
-    text.as_json(result) if output is Output.json else text.line(draw.entry(result))
+    _do(context, hosts, "get", {"deployment": deployment, "table": table, "key": _given(key)}, output, draw.entry)
 
 
 @app.command("set")
@@ -43,11 +39,7 @@ def set_(
 ) -> None:
     """Write one entry, atomically, while traffic runs."""
     payload = {"deployment": deployment, "table": table, "key": _given(key), "value": _given(value)}
-    if hosts:
-        everywhere.query(hosts, "table set", payload, output, lambda _: f"{table}: {key} is set")
-        return
-    result = host(context).run("table set", payload)
-    text.as_json(result) if output is Output.json else text.line(f"{table}: {key} is set")
+    _do(context, hosts, "set", payload, output, lambda _: f"{table}: {key} is set")
 
 
 @app.command("del")
@@ -55,23 +47,26 @@ def del_(
     context: typer.Context, deployment: Deployment, table: Table, key: Key, hosts: HostsOption = "", output: OutputOption = Output.text
 ) -> None:
     """Remove one entry, atomically."""
-    payload = {"deployment": deployment, "table": table, "key": _given(key)}
-    if hosts:
-        everywhere.query(hosts, "table del", payload, output, lambda _: f"{table}: {key} is gone")
-        return
-    result = host(context).run("table del", payload)
-    text.as_json(result) if output is Output.json else text.line(f"{table}: {key} is gone")
+    _do(context, hosts, "del", {"deployment": deployment, "table": table, "key": _given(key)}, output, lambda _: f"{table}: {key} is gone")
 
 
 @app.command("dump")
 def dump(context: typer.Context, deployment: Deployment, table: Table, hosts: HostsOption = "", output: OutputOption = Output.text) -> None:
     """All entries."""
-    payload = {"deployment": deployment, "table": table}
+    show: everywhere.Show = _lines if hosts else lambda entries: draw.entries(table, entries)
+    _do(context, hosts, "dump", {"deployment": deployment, "table": table}, output, show)
+
+
+def _do(context: typer.Context, hosts: str, verb: str, payload: Mapping[str, Any], output: Output, show: everywhere.Show) -> None:
+    """On hosts or here; `show`: a result in words, or None where it has printed them itself."""
     if hosts:
-        everywhere.query(hosts, "table dump", payload, output, _lines)
+        everywhere.query(hosts, f"table {verb}", payload, output, show)
         return
-    result = host(context).run("table dump", payload)
-    text.as_json(result) if output is Output.json else draw.entries(table, result)
+    result = host(context).run(f"table {verb}", payload)
+    if output is Output.json:
+        text.as_json(result)
+    elif words := show(result):
+        text.line(words)
 
 
 def _given(words: str) -> Any:
