@@ -21,7 +21,7 @@ class Costs:
     entry: float  # ns: parse, classify, leave
     ns: Mapping[str, float]  # of an mNF, by its name
     verified: Mapping[str, int]  # instructions that the verifier looks at, by the mNF's name
-    hops: tuple[tuple[int, float], ...]  # (programs, ns of one tail call where a chain has up to so many), rising
+    hops: tuple[tuple[int, float], ...]  # (programs, ns of one tail call, on average, where there are up to so many)
     other: float = 10.0  # ns of an mNF that nobody measured
     other_verified: int = 5_000
     host: str = field(default="", compare=False)  # where it was measured
