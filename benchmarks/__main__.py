@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from benchmarks import compile_cost, control_plane, data_plane, fleet, monoliths, plots, predict, scale, swap, tables, two_cpus, wire
+from benchmarks import compile_cost, control_plane, data_plane, fleet, monoliths, peers, plots, predict, scale, swap, tables, two_cpus, wire
 from benchmarks.measure import Figure, Unavailable
 
 BENCHMARKS: dict[str, Callable[[], list[Figure]]] = {
@@ -24,6 +24,7 @@ BENCHMARKS: dict[str, Callable[[], list[Figure]]] = {
     "swap-cost": swap.run,
     "compile-cost": compile_cost.run,
     **wire.BENCHMARKS,
+    **peers.BENCHMARKS,
     "tables": tables.run,
     "control-plane": control_plane.run,
     "fleet": fleet.run,

@@ -86,6 +86,10 @@ class Memory:
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         self._stack.close()
 
+    def add(self, arm: str, program: int) -> None:
+        """One more arm, a program that somebody else loaded."""
+        self._entries[arm] = program
+
     def use(self, mix: Mix) -> None:
         """What is sent from here on."""
         self._mix, self._frame = mix, mix.frames()[0]
