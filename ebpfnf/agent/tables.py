@@ -160,7 +160,7 @@ def statistics(table: Table, live: Map, stats: Map) -> dict[str, int]:
         for one in stats.lookup_percpu(struct.pack("=I", entry)) or ():
             for name, number in zip(STATS, struct.unpack("=3Q", one), strict=True):
                 sums[name] += number
-    present = sets.present(table, live) if sets.is_shared(table) else sum(1 for _ in live.items())
+    present = sets.present(table, live) if sets.is_shared(table) else live.count()
     return {**sums, "present": present, "evicted": max(0, sums["created"] - sums["deleted"] - present)}
 
 

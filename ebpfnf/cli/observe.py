@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from typing import Annotated
 
 import typer
@@ -21,6 +22,8 @@ def status(
     if hosts:
         everywhere.status(hosts, deployment, output)
         return
+    if output is Output.text:  # what draws is imported while the agent looks
+        threading.Thread(target=text.console).start()
     found = host(context).run("status", {"deployment": deployment} if deployment else {})
     if output is Output.json:
         text.as_json(found)

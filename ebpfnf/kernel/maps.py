@@ -174,6 +174,10 @@ class Map:
             raise ValueError(f"map of kind {self.kind}: items_percpu reads it")
         return self._items()
 
+    def count(self) -> int:
+        """How many entries there are, without making a pair of each."""
+        return sum(count for _, _, count in self._batches())
+
     def items_percpu(self) -> Iterator[tuple[bytes, list[bytes]]]:
         """Key and the value on each possible CPU of each entry."""
         if not self.per_cpu:
@@ -217,6 +221,13 @@ class Map:
         return True
 
     def _items(self) -> Iterator[tuple[bytes, bytes]]:
+        key, length = self.key_size, self._length
+        for keys, values, count in self._batches():
+            for i in range(count):
+                yield bytes(keys[i * key : (i + 1) * key]), bytes(values[i * length : (i + 1) * length])
+
+    def _batches(self) -> Iterator[tuple[bytearray, bytearray, int]]:
+        """Keys and values of many entries, and how many."""
         count = min(_BATCH, self.max_entries)
         token = bytearray(max(4, self.key_size))
         first = True
@@ -229,7 +240,7 @@ class Map:
                 bpf(Command.MAP_LOOKUP_BATCH, attr)
             except BpfError as error:
                 if first and error.errno in _UNSUPPORTED:
-                    yield from self._one_by_one()
+                    yield from ((bytearray(key), bytearray(value), 1) for key, value in self._one_by_one())
                     return
                 if error.errno == errno.ENOSPC and count < self.max_entries:  # a hash bucket with more entries than the batch
                     count = min(count * 4, self.max_entries)
@@ -238,8 +249,7 @@ class Map:
                     raise
                 end = True
             first = False
-            for i in range(struct.unpack_from("=I", attr, 32)[0]):
-                yield bytes(keys[i * self.key_size : (i + 1) * self.key_size]), bytes(values[i * self._length : (i + 1) * self._length])
+            yield keys, values, struct.unpack_from("=I", attr, 32)[0]
             if end:
                 return
 

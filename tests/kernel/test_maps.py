@@ -55,7 +55,7 @@ def test_all_entries_come_back_in_batches_and_one_by_one(kind: str, count: int) 
     entries = {u32(i): struct.pack("=Q", i * i) for i in range(count)}
     with Map(maps.create(kind, 4, 8, 20000)) as table:
         table.update_many(entries.items())
-        assert dict(table.items()) == entries
+        assert dict(table.items()) == entries and table.count() == count
         assert sorted(table.keys()) == sorted(entries)
         assert dict(table._one_by_one()) == entries
 
