@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import struct
 from dataclasses import dataclass
 from enum import IntEnum
@@ -12,6 +13,7 @@ TEXT_MOST = 1400
 _HEAD = struct.Struct("!6s6sHBBHBBH")
 _REPLY = 0x80
 _MINIMUM = 60
+_NAME, _NUMBER = re.compile(r"[a-z0-9_.]{1,64}\Z"), re.compile(r"[0-9]{1,20}\Z")
 
 
 class Operation(IntEnum):
@@ -66,5 +68,6 @@ def answer(frame: bytes) -> Answer | None:
 
 
 def counters(text: str) -> dict[str, int]:
-    """The lines of a STATS answer."""
-    return {name: int(value) for name, _, value in (line.partition(" ") for line in text.splitlines())}
+    """The lines of a STATS answer; what a guest may not say is passed over."""
+    pairs = (line.partition(" ") for line in text.splitlines())
+    return {name: int(value) for name, _, value in pairs if _NAME.match(name) and _NUMBER.match(value)}

@@ -155,9 +155,10 @@ class Line:
             answer = self.ask(Operation.STATS, str(len(found)), seconds=0.3)
             if answer is None:
                 return {}
-            found |= control.counters(answer.text)
-            if answer.status is not control.Status.MORE:
-                return found
+            more = control.counters(answer.text)
+            if answer.status is not control.Status.MORE or not more.keys() - found.keys():  # else it would be asked for ever
+                return found | more
+            found |= more
 
     def _wait(self, wanted: Callable[[Answer], bool], seconds: float) -> Answer | None:
         end = time.monotonic() + seconds

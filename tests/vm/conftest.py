@@ -42,15 +42,15 @@ class Host:
         command_line = [sys.executable, "-m", "ebpfnf.agent", command]
         return subprocess.run(command_line, input=data, check=True, capture_output=True, env=environment).stdout.decode()
 
-    def bundle(self, params: str = "", node: tuple[str, str, str] = deployments.PACK) -> Bundle:
+    def bundle(self, params: str = "", node: tuple[str, str] = deployments.PACK) -> Bundle:
         """Our deployment with these parameters."""
         return deployments.bundle(params, name=self.name, ports=("a0", "b0"), node=node)
 
-    def deploy_apart(self, params: str = "", node: tuple[str, str, str] = deployments.PACK) -> None:
+    def deploy_apart(self, params: str = "", node: tuple[str, str] = deployments.PACK) -> None:
         """As `deploy`, by a process of its own."""
         self.agent("apply", encode(self.bundle(params, node)))
 
-    def deploy(self, params: str = "", node: tuple[str, str, str] = deployments.PACK) -> apply.Result:
+    def deploy(self, params: str = "", node: tuple[str, str] = deployments.PACK) -> apply.Result:
         """Make it run, with these parameters."""
         return apply.apply(self.bundle(params, node))
 

@@ -10,15 +10,15 @@ from ebpfnf import pipeline, spec
 from ebpfnf.model import Bundle
 
 _SHARED = "on_failure: $on_failure, instances: $instances, standby: $standby, linger: $linger"
-PACK = ("smallest", "90", f"pack: {{mnf: compress, smallest: $smallest, {_SHARED}}}")
+PACK = ("smallest: {type: u16, default: 90}", f"pack: {{mnf: compress, smallest: $smallest, {_SHARED}}}")
 # It drops whatever is of a connection that the guest did not see begin.
-REASM = ("http", "80", f"pack: {{mnf: tcp_reasm, adopt: 0s, port: $http, {_SHARED}}}")
+REASM = ("idle: {type: duration, default: 60s}", f"pack: {{mnf: tcp_reasm, adopt: 0s, idle: $idle, {_SHARED}}}")
 _VNF = """
 vnf: through-vm
 summary: a stage in VMs, with stages in XDP before and behind
 params:
   on_failure: {type: "enum[bypass,drop]", default: drop}
-  %s: {type: u16, default: %s}
+  %s
   instances: {type: u8, default: 1}
   standby: {type: u8, default: 0}
   linger: {type: duration, default: 60s}
@@ -48,11 +48,11 @@ def bundle(
     granularity: str = "chain",
     name: str = "through",
     ports: tuple[str, str] = ("eth0", "eth1"),
-    node: tuple[str, str, str] = PACK,
+    node: tuple[str, str] = PACK,
 ) -> Bundle:
     """`compress` without peers, which leaves every packet as it is; `params` is more YAML about the VNF's instance.
 
-    `node`: a parameter of its own, its default, and the mNF.
+    `node`: the mNF, with a parameter of its own.
     """
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(scratch)
