@@ -13,6 +13,8 @@ from ebpfnf.compile.btf import Info
 from ebpfnf.compile.bytecode import SIZE, functions
 
 _NONE = Info(b"", 0)
+# bpf_loop gives the turn and the argument. bcc makes something else of an exported function's second parameter: the first is the argument.
+_ENTRY = struct.pack("<BBhi", 0xBF, 2 << 4 | 1, 0, 0)  # r1 = r2
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,8 +36,8 @@ def link(program: Code, others: Mapping[int, Code]) -> Code:
         if number not in starts:
             base = starts[number] = len(insns) // SIZE
             other = others[number]
-            insns += other.insns
-            relocations += [(base + at, name) for at, name in other.relocations]
+            insns += _ENTRY + other.insns
+            relocations += [(base + 1 + at, name) for at, name in other.relocations]
             records += _moved(other.functions, base)
             lines += _moved(other.lines, base)
         struct.pack_into("<i", insns, index * SIZE + 4, starts[number] - index - 1)
@@ -43,7 +45,9 @@ def link(program: Code, others: Mapping[int, Code]) -> Code:
 
 
 def _moved(info: Info, base: int) -> bytes:
+    """Where a function began it begins still; the rest stands one further on."""
     out = bytearray(info.records)
     for at in range(0, len(out), info.size or 1):
-        struct.pack_into("<I", out, at, struct.unpack_from("<I", out, at)[0] + base)
+        (index,) = struct.unpack_from("<I", out, at)
+        struct.pack_into("<I", out, at, base + index + bool(index))
     return bytes(out)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ebpfnf.generate import layout
@@ -37,7 +37,7 @@ def generate(graph: Graph, segments: Segments, fields: Fields, bodies: Mapping[s
     owners = (chains, *(own for _, own in tables))
     maps = (*framework, *(spec for owner in owners for spec in owner.maps))
     ids = {spec.name: _FIRST_ID + k for k, spec in enumerate(maps)}
-    loops = {_FIRST_LOOP + k: name for k, name in enumerate(_loops(owners))}
+    loops = {_FIRST_LOOP + k: name for k, name in enumerate(name for owner in owners for name in owner.loops)}
 
     text = (
         environment()
@@ -81,14 +81,6 @@ def generate(graph: Graph, segments: Segments, fields: Fields, bodies: Mapping[s
         map_ids={number: name for name, number in ids.items()},
         loops=loops,
     )
-
-
-def _loops(owners: Iterable[Made]) -> Iterator[str]:
-    """The functions that accessors hand to bpf_loop, as automaton.c.j2 calls them."""
-    for owner in owners:
-        for table in owner.tables:
-            if table.kind == "automaton":
-                yield f"{owner.prefix}_{table.name.rpartition('.')[2]}_chunk"
 
 
 def _includes(stages: Sequence[Stage]) -> dict[str, str]:

@@ -19,6 +19,7 @@ from ebpfnf.tables.match import HAVE, describe
 from ebpfnf.tables.meet import Match
 from ebpfnf.tables.view import template_view
 
+_SETS = ("exact", "connections")
 CLASSIFIER = "framework.classify.chains"
 
 
@@ -33,6 +34,15 @@ class Made:
     def views(self, ids: Mapping[str, int]) -> list[Any]:
         """What the template needs of each table, as values that may be printed."""
         return [_typed(template_view(table, self.prefix, ids)) for table in self.tables]
+
+    @property
+    def loops(self) -> tuple[str, ...]:
+        """The functions that accessors hand to bpf_loop, as automaton.c.j2 and direct_sets.c.j2 call them."""
+        return tuple(
+            f"{self.prefix}_{table.name.rpartition('.')[2]}_{'chunk' if table.kind == 'automaton' else 'make'}"
+            for table in self.tables
+            if table.kind == "automaton" or (table.backing == "direct" and table.filled_by == "packets" and table.kind in _SETS)
+        )
 
     @property
     def aliases(self) -> tuple[str, ...]:

@@ -6,6 +6,7 @@ A frame is `struct input`: results, an argument, then the packet's record; so ac
 from __future__ import annotations
 
 import os
+import re
 import struct
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
@@ -68,21 +69,23 @@ struct input { u64 out[4]; u64 argument; struct pkt pkt; };
 #define get_l4_sport(p) ((p)->flow.sport)
 #define get_l4_dport(p) ((p)->flow.dport)
 #define get_tcp_flags(p) ((p)->m.tcp_flags)
-#define PROGRAM(name) \\
-	inline_always void name##_body(struct input *in, struct pkt *pkt); \\
-	int name(struct xdp_md *ctx) \\
-	{ \\
-		struct input *in = (void *)(long)ctx->data; \\
-		struct pkt packet; \\
-		if ((void *)(in + 1) > (void *)(long)ctx->data_end) \\
-			return XDP_ABORTED; \\
-		packet = in->pkt; \\
-		name##_body(in, &packet); \\
-		return XDP_PASS; \\
-	} \\
-	inline_always void name##_body(struct input *in, struct pkt *pkt)
 """
 
+# Written out, not a macro of C: bcc gives what comes by a macro no section of its own, and no line information.
+_PROGRAM = r"""
+inline_always void \1_body(struct input *in, struct pkt *pkt);
+int \1(struct xdp_md *ctx)
+{
+	struct input *in = (void *)(long)ctx->data;
+	struct pkt packet;
+	if ((void *)(in + 1) > (void *)(long)ctx->data_end)
+		return XDP_ABORTED;
+	packet = in->pkt;
+	\1_body(in, &packet);
+	return XDP_PASS;
+}
+inline_always void \1_body(struct input *in, struct pkt *pkt)
+"""
 
 _ip = lru_cache(maxsize=1 << 16)(ip_bytes)
 
@@ -161,7 +164,13 @@ class Rig:
                 code = bytearray(program.insns)
                 for at, name in program.relocations:
                     struct.pack_into("=i", code, 8 * at + 4, live[name].fd)
-                self.fds[program.name] = programs.load(bytes(code), program.name)
+                btf = programs.btf_load(program.btf)
+                stack.callback(os.close, btf)
+                self.fds[program.name] = programs.load(
+                    bytes(code), program.name, btf_fd=btf,
+                    func_info=program.func_info, func_info_size=program.func_info_size,
+                    line_info=program.line_info, line_info_size=program.line_info_size,
+                )  # fmt: skip
                 stack.callback(os.close, self.fds[program.name])
                 self._runners[program.name] = programs.Runner(self.fds[program.name])
             self._stack = stack.pop_all()
@@ -183,11 +192,14 @@ class Rig:
 
     def _source(self, specs: Sequence[Any], ids: Mapping[str, int]) -> Source:
         template = environment().get_template("tables.c.j2").module
-        views = Made("s", tuple(self.tables), tuple(specs)).views(ids)
+        made = Made("s", tuple(self.tables), tuple(specs))
+        views, loops = made.views(ids), {0x7E000000 + k: name for k, name in enumerate(made.loops)}
+        defines = "".join(f"#define LOOP_{name} {number}\n" for number, name in loops.items())
         accessors = "".join(str(template.declare(v)) + str(template.accessors(v)) for v in views)
+        body = re.sub(r"PROGRAM\((\w+)\)", _PROGRAM, self.body)
         return Source(
-            text=f"#define CPUS {cpu_slots()}\n{_HEAD}{accessors}{self.body}",
+            text=f"#define CPUS {cpu_slots()}\n{defines}{_HEAD}{accessors}{body}",
             files={f"ebpfnf/{name}": (FRAMEWORK / name).read_text() for name in ("types.h", "direct.h")}, authors={},
             programs=tuple(self.names), maps=tuple(specs), tables=tuple(self.tables), counters=(), slot=SlotLayout(0, 0, 0, 0),
-            const=ConstLayout(0, 0, 0, 0, 0), map_ids={number: name for name, number in ids.items()},
+            const=ConstLayout(0, 0, 0, 0, 0), map_ids={number: name for name, number in ids.items()}, loops=loops,
         )  # fmt: skip

@@ -12,7 +12,8 @@ typedef __be32 be32;
 /* A symbolic map id becomes a file descriptor, or the address of the map's first value, when the program is loaded. */
 #define MAP_FD(id) ((void *)bpf_pseudo_fd(1, (id)))
 #define MAP_VALUE(id) ((void *)bpf_pseudo_fd(2, (id)))
-/* A function behind the program, by its symbolic id (compile/link.py); bpf_loop by its number, which not every bcc knows. */
+/* Calls an exported function, by its symbolic id (compile/link.py), with this argument until it returns 1, at most `turns` times.
+   bpf_loop by its number, which not every bcc knows. */
 #define FUNCTION(id) ((void *)bpf_pseudo_fd(4, (id)))
 #define do_loop(turns, id, argument) ((long (*)(u32, void *, void *, u64))181)(turns, FUNCTION(id), argument, 0)
 
