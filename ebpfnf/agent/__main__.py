@@ -35,8 +35,7 @@ def main(arguments: list[str] | None = None) -> int:
         if given.netns:
             netlink.enter(given.netns)
         if given.command == "serve":
-            commands.load()
-            serve(_do, _line)
+            serve(_do, _line, commands.load)
         else:
             _run(given.command, _payload(given.file))
 

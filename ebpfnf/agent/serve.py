@@ -1,4 +1,4 @@
-"""`serve`: commands one after another over one connection, each in a child that begins with everything loaded.
+"""`serve`: commands one after another over one connection, each in a child.
 
 In: a line each, {"command": ..., "payload": {...}, "seconds": 120}. Out: what the command says, then {"ended": status}, negative for a
 signal. It ends with its input, or when nothing was asked for a while; a command that runs then goes on to its end, or its limit.
@@ -20,13 +20,18 @@ from ebpfnf.errors import AgentError
 _IDLE = 300  # seconds: a manager that vanished without a word leaves nothing here
 
 
-def serve(do: Callable[[str, Mapping[str, Any]], int], say: Callable[[Mapping[str, Any]], None]) -> None:
-    """`do`: a command with its payload, to an exit status. A child that is killed, or takes too long, takes nothing with it."""
-    gc.freeze()  # else the collector of each child would copy every page
+def serve(do: Callable[[str, Mapping[str, Any]], int], say: Callable[[Mapping[str, Any]], None], load: Callable[[], None]) -> None:
+    """`do`: a command with its payload, to an exit status. A child that is killed, or takes too long, takes nothing with it.
+
+    `load` imports for all commands: a second one shows that more will come, the first imports only what it needs.
+    """
     signal.alarm(_IDLE)
-    for line in sys.stdin.buffer:
+    for number, line in enumerate(sys.stdin.buffer):
         signal.alarm(0)
         command, payload, seconds = _asked(line)
+        if number == 1:
+            load()
+            gc.freeze()  # else the collector of each child would copy every page
         child = os.fork()
         if child == 0:
             _in_child(do, command, payload, seconds)

@@ -16,14 +16,16 @@ _PARTS = ("__init__.py", "model.py", "errors.py", "names.py", "bundle.py", "tabl
 _VM = ("__init__", "control", "crew", "domain", "health", "lifecycle", "qemu", "tap")  # of vm/: what starts and steers, not what builds
 # The zip that runs stays as long as it runs (install.py looks for the lock), also when what led to it leads elsewhere by now.
 _MAIN = """\
-import fcntl, os, sys
+import fcntl, gc, os, sys
 
+gc.disable()  # there is no garbage in importing
 sys.path[0] = os.path.realpath(sys.path[0])
 used = os.open(sys.path[0], os.O_RDONLY)
 fcntl.flock(used, fcntl.LOCK_SH)
 
 from ebpfnf.agent.__main__ import main
 
+gc.enable()
 sys.exit(main())
 """
 _EPOCH = (1980, 1, 1, 0, 0, 0)  # zip's own: the same sources are the same bytes
