@@ -16,15 +16,16 @@ inline_always u16 half_at(const struct pkt *pkt, u64 offset)
 	return half ? bpf_ntohs(*half) : 0;
 }
 
-/* RFC 1624, equation 3: the sum grows by the complement of the old word and the new word. */
-inline_always void csum_replace(u32 *sum, u16 old, u16 new)
+/* RFC 1624, equation 3: the sum grows by the complement of the old word and the new word. Words of 32 bits, or of 16: folded
+ * they are the same. A packet has fewer than 2^14 of either, so the sum stays below 2^48. */
+inline_always void csum_replace(u64 *sum, u32 old, u32 new)
 {
-	*sum += (u16)~old;
-	*sum += new;
+	*sum += (u64)(u32)~old + new;
 }
 
-inline_always u16 csum_fold(u32 sum)
+inline_always u16 csum_fold(u64 sum)
 {
+	sum = (sum & 0xffffffff) + (sum >> 32);
 	sum = (sum & 0xffff) + (sum >> 16);
 	return (sum & 0xffff) + (sum >> 16);
 }
@@ -155,12 +156,6 @@ inline_always void set_ip_dscp(struct pkt *pkt, u8 dscp)
 		csum_replace(&pkt->csum_l3, bpf_htons(old), bpf_htons(new));
 }
 
-inline_always void csum_replace_words(u32 *sum, const u16 *old, const u16 *new, u32 words)
-{
-	for (u32 i = 0; i < words; i++)
-		csum_replace(sum, old[i], new[i]);
-}
-
 /* An address of the other family is not written. */
 inline_always void set_ip_at(struct pkt *pkt, u64 v4, u64 v6, struct ip_addr *seen, const struct ip_addr *addr)
 {
@@ -168,12 +163,11 @@ inline_always void set_ip_at(struct pkt *pkt, u64 v4, u64 v6, struct ip_addr *se
 		return;
 	if (pkt->m.ip_version == 4) {
 		be32 *at = bytes_at(pkt, pkt->m.l3 + v4, 4);
-		u32 sum = 0;
+		u64 sum = 0;
 
 		if (!at)
 			return;
 		csum_replace(&sum, seen->w[3], addr->w[3]);
-		csum_replace(&sum, seen->w[3] >> 16, addr->w[3] >> 16);
 		pkt->csum_l3 += sum;
 		pkt->csum_l4 += sum;
 		*at = addr->w[3];
@@ -184,7 +178,6 @@ inline_always void set_ip_at(struct pkt *pkt, u64 v4, u64 v6, struct ip_addr *se
 			return;
 		for (u32 i = 0; i < 4; i++) {
 			csum_replace(&pkt->csum_l4, seen->w[i], addr->w[i]);
-			csum_replace(&pkt->csum_l4, seen->w[i] >> 16, addr->w[i] >> 16);
 			at[i] = addr->w[i];
 		}
 	}
@@ -263,13 +256,9 @@ inline_always void payload_write(struct pkt *pkt, u32 i, u8 value)
 
 /* ---- exit: checksums once */
 
-inline_always u16 csum_apply(u16 check, u32 delta)
+inline_always u16 csum_apply(u16 check, u64 delta)
 {
-	u32 sum = (u16)~check + (delta & 0xffff) + (delta >> 16);
-
-	sum = (sum & 0xffff) + (sum >> 16);
-	sum = (sum & 0xffff) + (sum >> 16);
-	return ~sum;
+	return ~csum_fold((u16)~check + delta);
 }
 
 inline_always void checksums_complete(struct pkt *pkt)
