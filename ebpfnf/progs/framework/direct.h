@@ -8,6 +8,9 @@
 #define DIRECT_K1 0x9e3779b97f4a7c15ULL
 #define DIRECT_K2 0xbf58476d1ce4e5b9ULL
 
+/* A lone bit times this has a number of its own in its six highest bits. */
+#define DIRECT_DE_BRUIJN 0x03f79d71b4cb0a89ULL
+
 /* 1 << 16 * way, times this, has `way` in its two highest bits: no branch to be guessed. */
 #define DIRECT_WAY (1ULL << 46 | 2ULL << 30 | 3ULL << 14)
 
@@ -50,6 +53,13 @@ inline_always u64 direct_cell(const void *half, u64 at, u64 size)
 	if (at > size - 4)
 		return 0;
 	return *(const u32 *)(half + at);
+}
+
+inline_always u64 direct_mac(struct mac_addr address)
+{
+	union { u64 word; struct mac_addr address; } mac = { .address = address };
+
+	return mac.word;
 }
 
 /* From a root's cell to the place of what the longest prefix says: tables/direct/trie.py. */

@@ -75,6 +75,7 @@ def _acl(table: Table) -> tuple[Table, str]:
         return table, f"its {len(rows)} rules became {records} records, it holds {table.size}"
     if not rules.fits(layout):
         return table, "a field of 32 bits is matched"
-    slots = min(up(table.size, 64), up(records + records // 4 + rules.CHANGED, 1024))
+    many = records + records // 4 > rules.ONE_WORD
+    slots = min(up(table.size, 64), up(records + records // 4 + rules.CHANGED, 1024) if many else rules.ONE_WORD)
     used = len(rules.build(layout, slots, rows))
     return dataclasses.replace(table, slots=slots, room=up(used + used // 4, 64)), ""

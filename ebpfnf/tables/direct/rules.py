@@ -2,8 +2,11 @@
 with a bit for each record that it fits; the lowest bit that all vectors have is the first match. A vector begins with aggregates, a bit
 for each of its words that is not zero, so that few words are looked at (Baboescu and Varghese, SIGCOMM 2001).
 
-    u32 rows, records, index, source; tables and roots of the dimensions; u32 order[slots]; then, in any order: vectors, nodes and
+    u32 rows, records, index, source, idle; tables and roots of the dimensions; u32 order[slots]; then, in any order: vectors, nodes and
     tails of tries, cells {u64 number; value}, the index {u32 number, first record, records}, the records as acl encodes them
+
+`idle` has a bit for each dimension that no record names. Where there are 64 records at most a vector is one word without aggregates,
+which stands in the tables itself, and `order` is sorted by what a record's bit times DE_BRUIJN has in its six highest bits.
 
 A rule that was changed live stands in the small part, whose records are compared one by one; its old records are dead there.
 """
@@ -26,6 +29,8 @@ LARGEST = 16384  # records
 FEW = 24  # up to so many records are compared one by one
 CHANGED = 384  # records of the small part where there is a large one
 FOLDED = 32  # above so many of them the agent begins to make the large part anew, while changes go on
+ONE_WORD = 64  # slots of a table whose vectors are one word
+DE_BRUIJN = 0x03F79D71B4CB0A89  # as in direct.h
 _HAVE_BITS = 9  # bits of match.HAVE
 _MAPPED = 0xFFFF
 
@@ -68,19 +73,29 @@ def dims(layout: acl.Layout, slots: int) -> tuple[Dimension, ...]:
         wide = part.field is not None and bool(part.field.words)
         bits = _HAVE_BITS if part.name == "have" else part.bits
         found.append(Dimension(part, wide, 0 if wide else bits, at))
-        at += (8 << root_bits(slots)) if wide else 4 << bits
+        at += (8 << root_bits(slots)) if wide else _cell(slots) << bits
     return tuple(found)
 
 
 def order_at(layout: acl.Layout, slots: int) -> int:
     """Where the places of the records' values begin."""
     last = dims(layout, slots)[-1]
-    return last.at + ((8 << root_bits(slots)) if last.wide else 4 << last.bits)
+    return last.at + ((8 << root_bits(slots)) if last.wide else _cell(slots) << last.bits)
+
+
+def _cell(slots: int) -> int:
+    """Bytes of what a value leads to: the vector itself, or its place."""
+    return 8 if slots <= ONE_WORD else 4
+
+
+def _turn(slots: int, record: int) -> int:
+    """Where in `order` a record stands."""
+    return (DE_BRUIJN << record & (1 << 64) - 1) >> 58 if slots <= ONE_WORD else record
 
 
 def aggregates(slots: int) -> int:
     """Words of aggregates in a vector."""
-    return -(-slots // 4096)
+    return -(-slots // 4096) if slots > ONE_WORD else 0
 
 
 def build(layout: acl.Layout, slots: int, rows: Sequence[acl.Row]) -> bytes:
@@ -104,10 +119,12 @@ def build(layout: acl.Layout, slots: int, rows: Sequence[acl.Row]) -> bytes:
     first = list(accumulate((len(row.records) for row in rows), initial=0))
     for row, at, end in zip(rows, first, first[1:], strict=False):
         place = space.put(struct.pack("=Q", row.number) + row.value, 8) + 8 >> 3
-        space.data[start + 4 * at : start + 4 * end] = struct.pack("=I", place) * (end - at)
+        for record in range(at, end):
+            struct.pack_into("=I", space.data, start + 4 * _turn(slots, record), place)
     index = space.put(b"".join(struct.pack("=III", row.number, at, len(row.records)) for row, at in zip(rows, first, strict=False)), 8)
     source = space.put(b"".join(encoded), 8)
-    struct.pack_into("=IIII", space.data, 0, len(rows), len(encoded), index, source)
+    idle = sum(1 << k for k, dim in enumerate(dims(layout, slots)) if not any(_named(record, dim) for record in records))
+    struct.pack_into("=IIIII", space.data, 0, len(rows), len(encoded), index, source, idle)
     return bytes(space.data)
 
 
@@ -135,7 +152,7 @@ def row(layout: acl.Layout, value_size: int, slots: int, half: memoryview, numbe
     """One rule of a half."""
     source, size = struct.unpack_from("=I", half, 12)[0], layout.record_size
     records = tuple(bytes(half[source + k * size : source + (k + 1) * size]) for k in range(first, first + count))
-    place = struct.unpack_from("=I", half, order_at(layout, slots) + 4 * first)[0] << 3
+    place = struct.unpack_from("=I", half, order_at(layout, slots) + 4 * _turn(slots, first))[0] << 3
     return acl.Row(number, records, bytes(half[place : place + value_size]))
 
 
@@ -146,12 +163,23 @@ class _Vectors:
         self._space, self._slots, self._low = space, slots, 64 * aggregates(slots)
         self._places: dict[int, int] = {0: 0}  # of a vector without a bit: none
 
+    @property
+    def cells(self) -> str:
+        """The type of a table's cells, as `array` spells it."""
+        return "I" if self._low else "Q"
+
+    def cell(self, vector: int) -> int:
+        """What stands in a table for a vector."""
+        return self.place(vector) if self._low else vector
+
     def one(self, record: int) -> int:
         """The vector of one record; vectors may be joined by `|`."""
-        return 1 << (record >> 6) | 1 << self._low + record
+        return self.of(1 << record)
 
     def of(self, records: int) -> int:
         """The vector of a number that has the records' bits only."""
+        if not self._low:
+            return records
         words = struct.unpack(f"={self._slots // 64}Q", records.to_bytes(self._slots // 8, "little"))
         return sum(1 << k for k, word in enumerate(words) if word) | records << self._low
 
@@ -201,11 +229,11 @@ def _ranges(space: Space, vectors: _Vectors, dim: Dimension, records: Sequence[a
         for border in (low, high + 1):
             turns[border] = turns.get(border, 0) ^ 1 << number
     inside = 0
-    cells = array("I", bytes(4 << dim.bits))
+    cells = array(vectors.cells, [0]) * (1 << dim.bits)
     for at, end in pairwise(sorted(turns)):
         inside ^= turns[at]
-        cells[at:end] = array("I", [vectors.place(vectors.of(inside))]) * (end - at)
-    space.data[dim.at : dim.at + 4 * len(cells)] = cells.tobytes()
+        cells[at:end] = array(vectors.cells, [vectors.cell(vectors.of(inside))]) * (end - at)
+    space.data[dim.at : dim.at + cells.itemsize * len(cells)] = cells.tobytes()
 
 
 def _range(record: acl.Record, dim: Dimension) -> tuple[int, int]:
@@ -221,14 +249,22 @@ def _lanes(space: Space, vectors: _Vectors, dim: Dimension, records: Sequence[ac
     for number, record in enumerate(records):
         pair = _small_bits(record, dim)
         own[pair] = own.get(pair, 0) | vectors.one(number)
-    cells = array("I", (vectors.place(_joined(bits for (v, m), bits in own.items() if n & m == v)) for n in range(1 << dim.bits)))
-    space.data[dim.at : dim.at + 4 * len(cells)] = cells.tobytes()
+    joined = (_joined(bits for (v, m), bits in own.items() if n & m == v) for n in range(1 << dim.bits))
+    cells = array(vectors.cells, map(vectors.cell, joined))
+    space.data[dim.at : dim.at + cells.itemsize * len(cells)] = cells.tobytes()
 
 
 def _small_bits(record: acl.Record, dim: Dimension) -> tuple[int, int]:
     value, mask = record.words[dim.word]
     ones = (1 << dim.part.bits) - 1
     return value >> dim.shift & ones, mask >> dim.shift & ones
+
+
+def _named(record: acl.Record, dim: Dimension) -> bool:
+    """Whether the record says anything of the dimension."""
+    if dim.wide:
+        return _wide_bits(record, dim)[1] != 0
+    return _range(record, dim) != (0, (1 << dim.bits) - 1) if dim.range else _small_bits(record, dim)[1] != 0
 
 
 def _joined(vectors: Iterable[int]) -> int:

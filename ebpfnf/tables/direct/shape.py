@@ -9,7 +9,7 @@ from ebpfnf.tables.direct.place import HEADER, LINE, stagger, up
 from ebpfnf.tables.match import match_fields
 from ebpfnf.tables.types import Type
 
-ALONE = 64  # records of an acl that has no large part
+ALONE = 64  # records of an acl that has no large part, or one of one word
 
 
 def acl_layout(table: Table) -> acl.Layout:
@@ -19,7 +19,7 @@ def acl_layout(table: Table) -> acl.Layout:
 
 def small_records(table: Table) -> int:
     """How many records the small part of an acl holds."""
-    return rules.CHANGED if table.slots else min(table.size, ALONE)
+    return rules.CHANGED if table.slots > rules.ONE_WORD else min(table.size, ALONE)
 
 
 def alive_at(table: Table, value: Type) -> int:
