@@ -12,7 +12,22 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from benchmarks import compile_cost, control_plane, data_plane, fleet, monoliths, peers, plots, predict, scale, swap, tables, two_cpus, wire
+from benchmarks import (
+    compile_cost,
+    control_plane,
+    data_plane,
+    fleet,
+    monoliths,
+    peers,
+    plan,
+    plots,
+    predict,
+    scale,
+    swap,
+    tables,
+    two_cpus,
+    wire,
+)
 from benchmarks.measure import Figure, Unavailable
 
 BENCHMARKS: dict[str, Callable[[], list[Figure]]] = {
@@ -27,6 +42,7 @@ BENCHMARKS: dict[str, Callable[[], list[Figure]]] = {
     **peers.BENCHMARKS,
     "tables": tables.run,
     "control-plane": control_plane.run,
+    **plan.BENCHMARKS,
     "fleet": fleet.run,
 }
 

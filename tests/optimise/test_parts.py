@@ -1,4 +1,6 @@
-"""Protects: moves over the places where a path parts and joins, and over the borders of templates in templates, asked of calculus and checker."""
+"""Protects: no illegal move over the places where a path parts and joins, or over the borders of templates in templates."""
+
+# ruff: noqa: E501 -- a case is a line
 
 from __future__ import annotations
 
