@@ -1,4 +1,4 @@
-"""Protects: the same files make the same bundle, byte for byte, whatever order a process gives to its sets, with all that the language can say."""
+"""Protects: the same files make the same bundle, byte for byte, under any hash seed, with all that the language can say."""
 
 from __future__ import annotations
 
@@ -10,7 +10,14 @@ from pathlib import Path
 from ebpfnf import pipeline
 from tests.random_deployments import random_subject
 
-_BUILD = "import sys; from ebpfnf import bundle, pipeline; sys.stdout.buffer.write(bundle.encode(pipeline.build_file(sys.argv[1])))"
+_BUILD = """
+import sys
+from pathlib import Path
+
+from ebpfnf import bundle, pipeline
+
+sys.stdout.buffer.write(bundle.encode(pipeline.build_file(Path(sys.argv[1]))))
+"""
 
 
 def _built(file: Path, seed: str, cache: Path) -> bytes:
