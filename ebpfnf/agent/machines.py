@@ -109,8 +109,11 @@ def _make_resume(at: Pins) -> None:
 def leave_out(at: Pins, number: int, name: Name) -> None:
     """No packet of this generation goes to the machine any more."""
     paths, there = at.generation(number), lifecycle.ifindex(name)
+    machines = kept(paths)
+    if not machines:
+        return
     with Map.open(paths.vms) as devices, Map.open(paths.vm_state) as state:
-        for vm in kept(paths):
+        for vm in machines:
             now = vms.serving(state, vm.number)
             if there in now:
                 rest = now.without(there)
