@@ -5,103 +5,161 @@ from __future__ import annotations
 import base64
 import json
 import os
+import random
 import subprocess
 import sys
 import tempfile
 import threading
 import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from benchmarks.measure import Figure, figure, interleaved
-from ebpfnf.agent import edit, netlink
+from benchmarks import chains
+from benchmarks.measure import ROUNDS, Figure, figure, interleaved
+from ebpfnf import bundle, pipeline
+from ebpfnf.agent import apply, edit, netlink
+from ebpfnf.agent.observe import observe
+from ebpfnf.agent.plan import Options
+from ebpfnf.agent.status import status
 from ebpfnf.lab.lab import Lab
 
-CHAIN = Path(__file__).resolve().parent.parent / "examples" / "dc-edge" / "chain.yaml"
-ROUNDS = 9
+NAME, RULES = "bench-edge", "bench-rules"
+SETTLED = 0.1  # seconds after which a change's grace period is over, also beside other work
+CHANGES, MANY = 1000, 10_000
 
 
 def run() -> list[Figure]:
     """Needs root: a lab of its own, which is removed afterwards."""
     lab = Lab("bench")
     lab.up()
+    netns = lab.namespace("dut")
     try:
-        return _measured(lab.namespace("dut"))
+        found = [*_measured(netns, "auto"), *_measured(netns, "kernel")]
+        _ebpfnf(netns, "undeploy", "-y", NAME)
+        return [*found, *_in_namespace(netns, _rule_of_many)]
     finally:
-        _ebpfnf(lab.namespace("dut"), "undeploy", "-y", "dc-edge")
+        for name in (NAME, RULES):
+            _ebpfnf(netns, "undeploy", "-y", name)
         lab.down()
 
 
-def _measured(netns: str) -> list[Figure]:
+def _measured(netns: str, tables: str) -> Iterator[Figure]:
     with tempfile.TemporaryDirectory() as name:
-        other = Path(name, "chain.yaml")  # one more rule: a redeploy with something to do
-        other.write_text(CHAIN.read_text().replace("192.0.2.0/24, ", "").replace("203.0.113.0/24,", "203.0.113.0/24, 198.18.0.0/15,"))
-        files = [CHAIN, other]
-        turn = iter(range(10**6))
-        _ebpfnf(netns, "deploy", str(CHAIN))
-        arms = {
-            "plan": lambda: _ebpfnf(netns, "plan", str(CHAIN)),
-            "deploy of a change, warm": lambda: _ebpfnf(netns, "deploy", str(files[(next(turn) + 1) % 2]), "--discard-entries", "-y"),
-            "status": lambda: _ebpfnf(netns, "status", "dc-edge"),
-            "table set, command": lambda: _ebpfnf(netns, "table", "set", "dc-edge", "stats.subnets.subnets", "10.99.0.0/16", "7"),
+        text = chains.DC_EDGE.read_text().replace("deployment: dc-edge", f"deployment: {NAME}\ntables: {tables}")
+        files = [Path(name, "chain.yaml"), Path(name, "other.yaml")]  # one prefix more in a rule: a redeploy with something to do
+        for file, wanted in zip(files, (text, text.replace("203.0.113.0/24,", "203.0.113.0/24, 198.18.0.0/15,")), strict=True):
+            file.write_text(wanted)
+        live = 1
+
+        def other() -> None:
+            nonlocal live
+            live = 1 - live
+            _ebpfnf(netns, "deploy", str(files[live]), "--discard-entries", "-y")
+
+        other()
+        arms: dict[str, Callable[[], object]] = {
+            "plan": lambda: _ebpfnf(netns, "plan", str(files[0]), "--discard-entries"),
+            "deploy of a change, warm": other,
+            "deploy of no change": lambda: _ebpfnf(netns, "deploy", str(files[live]), "--keep-entries"),
+            "status": lambda: _ebpfnf(netns, "status", NAME),
+            "table set, command": lambda: _ebpfnf(netns, "table", "set", NAME, "stats.subnets.subnets", "10.99.0.0/16", "7"),
         }
-        samples = interleaved(arms, ROUNDS)
-        samples["deploy of no change"] = interleaved(
-            {"": lambda: _ebpfnf(netns, "deploy", str(files[next(turn) % 2]), "--discard-entries", "-y")}, 3
-        )[""]
-        live = _table_changes(netns)
-        agent, compiler = _memory(netns)
-    goals = {"plan": 1000.0, "deploy of a change, warm": 1000.0}
-    return [
-        *(figure(name, times, "ms", goals.get(name)) for name, times in samples.items()),
-        figure("table change live (hash)", live[0], "ms", 10.0),
-        figure("table change live (acl, replaced whole)", live[1], "ms", 10.0),
-        figure("agent, peak resident", agent, "MB", 40.0),
-        figure("compiler, peak resident", compiler, "MB", 250.0),
-    ]
+        goals = {"plan": 1000.0, "deploy of a change, warm": 1000.0, "status": 200.0}
+        needed: dict[str, list[float]] = {arm: [] for arm in arms}
+        for arm, times in interleaved({arm: _counted(command, needed[arm]) for arm, command in arms.items()}, ROUNDS).items():
+            yield figure(f"{arm}, {tables}", times, "ms", goals.get(arm))
+            yield figure(f"{arm}, {tables}, of it CPU", needed[arm], "ms")
+        yield from _in_namespace(netns, lambda: _inside(tables))
+        for command, peak in _memory(netns, files[0], files[1 - live]).items():
+            yield figure(f"{command}, {tables}, peak resident", [peak], "MB", 250.0 if command == "compiler" else 40.0)
 
 
-def _ebpfnf(netns: str, *arguments: str) -> str:
+def _ebpfnf(netns: str, *arguments: str) -> None:
     done = subprocess.run([sys.executable, "-m", "ebpfnf.cli.main", "--netns", netns, *arguments], capture_output=True, text=True)
     if done.returncode:
         raise RuntimeError(f"ebpfnf {' '.join(arguments)}: {done.stderr.strip()}")
-    return done.stdout
 
 
-def _table_changes(netns: str) -> tuple[list[float], list[float]]:
-    """From the call to the change being readable, inside the agent: without the start of a process."""
-    samples: tuple[list[float], list[float]] = ([], [])
+def _counted(command: Callable[[], object], needed: list[float]) -> Callable[[], None]:
+    """The command, which notes what it and its children needed of a CPU: that says more where others are at work too."""
 
-    def work() -> None:
+    def run() -> None:
+        before = os.times()
+        command()
+        after = os.times()
+        needed.append((after.children_user + after.children_system - before.children_user - before.children_system) * 1e3)
+
+    return run
+
+
+def _in_namespace(netns: str, work: Callable[[], list[Figure]]) -> list[Figure]:
+    """What `work` gives inside a network namespace, which is a thread's."""
+    found: list[Figure] = []
+
+    def inside() -> None:
         netlink.enter(netns)
-        rule = next(value for _, value in edit.dump("dc-edge", "edge.acl.rules"))
-        for number in range(ROUNDS):
-            for which, (table, key, value) in enumerate(
-                [("stats.subnets.subnets", f"10.{number}.0.0/16", 9), ("edge.acl.rules", str(1000 + number), rule)]
-            ):
-                began = time.perf_counter()
-                edit.put("dc-edge", table, key, value)
-                samples[which].append((time.perf_counter() - began) * 1e3)
-                if edit.get("dc-edge", table, key) is None:
-                    raise RuntimeError(f"{table} does not hold what was written")
+        found.extend(work())
 
-    thread = threading.Thread(target=work)  # the namespace is the thread's
+    thread = threading.Thread(target=inside)
     thread.start()
     thread.join()
-    return samples
+    if not found:
+        raise RuntimeError("the work in the namespace failed")
+    return found
 
 
-def _memory(netns: str) -> tuple[list[float], list[float]]:
-    """Peak resident MB of the agent's process during a deploy, and of a compilation's child."""
-    from ebpfnf import bundle, pipeline
+def _inside(tables: str) -> list[Figure]:
+    """Calls of the agent without the start of a process: one change, changes right after each other, status."""
+    rule = next(value for _, value in edit.dump(NAME, "edge.acl.rules"))
+    found = []
+    for what, table, key, value in (("prefix", "stats.subnets.subnets", "10.{}.0.0/16", 9), ("acl", "edge.acl.rules", "{}", rule)):
+        for how, pause in (("", SETTLED), ("right after another, ", 0.0)):
+            taken = []
+            for number in range(1, 2 * ROUNDS + 1):
+                time.sleep(pause)
+                taken.append(_put(NAME, table, key.format(number), value))
+            found.append(figure(f"live change, {what}, {how}{tables}", taken, "ms", 10.0 if pause else None))
+    asked = interleaved({"": lambda: (status(observe(NAME, entries=True)), None)[1]}, 2 * ROUNDS)[""]
+    return [*found, figure(f"status, warm agent, {tables}", asked, "ms", 20.0)]
 
+
+def _put(deployment: str, table: str, key: str, value: object) -> float:
+    """Milliseconds until the call returns; then the change is in force, as packets and readers see the same."""
+    began = time.perf_counter()
+    edit.put(deployment, table, key, value)
+    taken = (time.perf_counter() - began) * 1e3
+    if edit.get(deployment, table, key) is None:
+        raise RuntimeError(f"{table} does not hold what was written")
+    return taken
+
+
+def _rule_of_many() -> list[Figure]:
+    """One rule of ten thousand after the other, right after each other: every one counts, for the large part is made anew meanwhile."""
+    apply.apply(pipeline.build(chains.bench4(rules=MANY, tables="direct", name=RULES)), Options())
+    draw, taken = random.Random(1), []
+    for number in range(CHANGES):
+        rule = {"match": {"ip.src": [f"10.{number >> 8}.{number & 255}.0/24"], "l4.dport": [str(1 + number)]}, "action": "deny", "class": 0}
+        taken.append(_put(RULES, "acl.acl.rules", str(draw.randrange(1, 10 * MANY)), rule))
+    return [
+        figure(f"live change, a rule of {MANY:,}, {CHANGES:,} in a row", taken, "ms"),
+        figure(f"live change, a rule of {MANY:,}, the slowest of {CHANGES:,}", [max(taken)], "ms", 50.0),
+    ]
+
+
+def _memory(netns: str, file: Path, change: Path) -> dict[str, float]:
+    """Peak resident MB of the agent's process for several commands, and of a compilation's child."""
+    agent = [sys.executable, "-s", "-m", "ebpfnf.agent", "--netns", netns]
     with tempfile.TemporaryDirectory() as name:
-        file = Path(name, "bundle")
-        data = base64.b64encode(bundle.encode(pipeline.build_file(CHAIN))).decode()
-        file.write_text(json.dumps({"bundle": data, "discard_entries": True}))
-        agent = _peak([sys.executable, "-s", "-m", "ebpfnf.agent", "--netns", netns, "dry-run", str(file)], {})
-        build = [sys.executable, "-m", "ebpfnf.cli.main", "build", str(CHAIN), "--out", str(Path(name, "again"))]
-        compiler = _peak(build, {"EBPFNF_CACHE": "off"})
-    return [agent], [compiler]
+        sent, asked = Path(name, "bundle"), Path(name, "asked")
+        data = base64.b64encode(bundle.encode(pipeline.build_file(change))).decode()
+        sent.write_text(json.dumps({"bundle": data, "discard_entries": True}))
+        asked.write_text(json.dumps({"deployment": NAME}))
+        build = [sys.executable, "-m", "ebpfnf.cli.main", "build", str(file), "--out", str(Path(name, "again"))]
+        return {
+            "agent, apply": _peak([*agent, "apply", str(sent)], {}),
+            "agent, status": _peak([*agent, "status", str(asked)], {}),
+            "compiler": _peak(build, {"EBPFNF_CACHE": "off"}),
+        }
 
 
 def _peak(argv: list[str], environment: dict[str, str]) -> float:
