@@ -85,11 +85,11 @@ def _taken(table: Table, live: Map, new: Map) -> bool:
     if direct.is_direct(table):
         direct.Area(table, new).take(direct.Area(table, live))
     elif table.kind in tables.BLOBS:
-        with Map(maps.open_id(tables.blob_id(table, live))) as inner:
-            try:
+        try:
+            with Map(maps.open_id(tables.blob_id(table, live))) as inner:
                 new.update(_ZERO, struct.pack("=I", inner.fd))  # both have it: it is never changed, only replaced
-            except BpfError:  # of another capacity
-                return False
+        except BpfError:  # of another capacity, or only root may open it
+            return False
     else:
         new.update_many(live.items())
     return True

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 import subprocess
 from collections.abc import Iterator
@@ -9,6 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from ebpfnf import bundle as bundles
+from ebpfnf import pipeline
 from ebpfnf.errors import PrivilegeError
 from ebpfnf.fleet import inventory
 from ebpfnf.fleet.change import Fleet, parcels
@@ -24,6 +27,7 @@ from tests.fleet import rig
 pytestmark = pytest.mark.fleet
 
 HOSTS = Path(__file__).parents[2] / "hosts"
+EDGE = HOSTS.parent / "examples" / "dc-edge" / "chain.yaml"
 UNITS = {
     "ebpfnf.sysusers.conf": "/etc/sysusers.d/ebpfnf.conf",
     "ebpfnf.tmpfiles.conf": "/etc/tmpfiles.d/ebpfnf.conf",
@@ -89,10 +93,20 @@ def test_three_capabilities_are_enough(lab: HostLab, tmp_path: Path) -> None:
         assert {int(said[which][0], 16) for which in ("CapEff", "CapPrm", "CapBnd", "CapAmb")} == {CAPABILITIES}
         assert host.run("apply", sent(host, rig.bundle(2)))["generation"] == 2
         assert host.run("status", about)["warnings"] == []
+        assert not [each for each in host.run("doctor", {"interfaces": ["wan0"]}) if each["level"] == "error"]
         rig.run(lab, "h1", f"rm /sys/fs/bpf/ebpfnf/{rig.NAME}/ports/wan/link")
         assert host.run("reconcile", about)["changed"]
         assert host.run("rollback", {**about, "manager": MANAGER})["generation"] == 1
         assert host.run("status", about)["warnings"] == []
+        assert host.run("undeploy", {**about, "manager": MANAGER})["changed"]
+        edge = pipeline.build_file(EDGE)  # with a table that only root may open by its number
+        fewer = tuple(dataclasses.replace(table, entries=table.entries[1:]) for table in edge.tables)
+        for one in (edge, bundles.sealed(dataclasses.replace(edge, tables=fewer))):
+            one = dataclasses.replace(one, ports=tuple(dataclasses.replace(p, interface=f"{p.name}0") for p in one.ports))
+            assert host.run("apply", sent(host, bundles.sealed(one)))["changed"]
+            assert host.run("status", {"deployment": edge.deployment})["warnings"] == []
+        assert host.run("undeploy", {"deployment": edge.deployment, "manager": MANAGER})["changed"]
+        assert host.run("apply", sent(host, rig.bundle(1)))["changed"]
     lab.crash("h1")
     lab.boot("h1")
     assert '"error"' not in rig.run(lab, "h1", "cat /var/lib/ebpfnf/boot.log")
