@@ -1,7 +1,8 @@
 """What names look like and what is made of them: C identifiers and pin names. The one place of these rules.
 
 mNFs, their nodes, tables, parameters and reasons are `lower_snake`; VNFs, instances, ports, chains and deployments are `lower-kebab`,
-without `_`. So `<instance>-<node>-<table>` reads one way only, from the right. Standard library only.
+without `_`. So `<instance>-<node>-<table>` reads one way only, from the right; a node inside of a use
+is `<use>__<node>` there. Standard library only.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ return short signed sizeof static struct switch typedef typeof union unix unsign
 """
 C_WORDS = frozenset(_WORDS.split())
 
+MAX_TABLE = 160  # characters of `<instance>.<node>.<table>`: what is pinned has more behind it
 RESERVED_INSTANCES = frozenset({"route", "port", "chain", "vm"})
 RESERVED_CLASSES = frozenset({"entered", "fragment", "out", "missed"})  # what the framework counts as `chain.<chain>.<this>`
 
@@ -38,13 +40,15 @@ def is_kebab(text: str) -> bool:
 
 
 def c_identifier(stage: str) -> str:
-    """`edge-2.acl_5t` as a C identifier, s_edge_2__acl_5t: `-` becomes `_`, `.` becomes `__`, which no name holds."""
-    return "s_" + stage.replace("-", "_").replace(".", "__")
+    """`edge-2.acl_5t` in C, s_edge_2__acl_5t; `edge-2.fire.acl_5t` is s_edge_2__fire___acl_5t: no node's name holds `__`."""
+    instance, _, path = stage.partition(".")
+    return "s_" + instance.replace("-", "_") + "__" + path.replace(".", "___")
 
 
 def pin_name(table: str) -> str:
-    """`edge.acl.rules` as the name of a pin, edge-acl-rules: bpffs refuses dots."""
-    return table.replace(".", "-")
+    """`edge.acl.rules` as the name of a pin, edge-acl-rules; `edge.fire.acl.rules` is edge-fire__acl-rules: bpffs refuses dots."""
+    instance, *path, name = table.split(".")
+    return "-".join([instance, "__".join(path), name])
 
 
 def vm_flows_pin(stage: str) -> str:

@@ -133,8 +133,8 @@ def _bundle(shortened: Graph, segments: Segments, source: Source, programs: tupl
 
 
 def _words(path: ChainPath) -> list[str]:
-    """A path as words: instances, and the classes of a parting, `web|voice`."""
-    return ["|".join(each.name for each in item.classes) if isinstance(item, Parting) else item for item in path]
+    """A path as words: instances, and the classes of a parting, `(web|voice)`."""
+    return [f"({'|'.join(each.name for each in item.classes)})" if isinstance(item, Parting) else item for item in path]
 
 
 def _classes(path: ChainPath, chain: str) -> list[dict[str, Any]]:

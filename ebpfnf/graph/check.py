@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 
+from ebpfnf import names
 from ebpfnf.errors import GraphError, SpecErrors
 from ebpfnf.model import Fields, Graph, Stage
 
@@ -12,7 +13,7 @@ MAX_POSITIONS = 512  # one program must stay below the verifier's million
 
 def check(graph: Graph, fields: Fields) -> None:
     """Raises SpecErrors: metadata read before it is written, a table that two CPUs would tear apart, a graph too large."""
-    errors = [*_metadata_errors(graph, fields), *_scope_errors(graph)]
+    errors = [*_metadata_errors(graph, fields), *_scope_errors(graph), *_name_errors(graph)]
     if len(graph.positions) > MAX_POSITIONS:
         errors.append(GraphError(f"the chains expand to {len(graph.positions)} mNFs, at most {MAX_POSITIONS} fit"))
     if errors:
@@ -46,6 +47,13 @@ def _metadata_errors(graph: Graph, fields: Fields) -> list[GraphError]:
                 )
         written[position.index] = known | own | {name for name in stage.mnf.writes if name.startswith("m.")}
     return errors
+
+
+def _name_errors(graph: Graph) -> list[GraphError]:
+    """Names nest, and what they name is pinned."""
+    tables = [f"{stage.id}.{table.name}" for stage in graph.stages for table in stage.mnf.tables]
+    cure = f"at most {names.MAX_TABLE} characters: fewer templates in one another, or shorter names"
+    return [GraphError(f"table '{name}' has a name of {len(name)} characters", cure=cure) for name in tables if len(name) > names.MAX_TABLE]
 
 
 def _scope_errors(graph: Graph) -> list[GraphError]:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from ebpfnf import graph, pipeline, spec
+from ebpfnf import graph, names, pipeline, spec
 from ebpfnf.errors import SpecErrors
 from ebpfnf.generate import segment
 from ebpfnf.generate.segment import MAX_TAIL_CALLS, _calls
@@ -156,3 +156,18 @@ def test_links_with_conditions_count_for_cycles(expand, tmp_path):
     (tmp_path / "vnfs/outer.yaml").write_text(_OUTER.replace("  - b -> exit", "  - {link: b -> a, when: {kind: one}}\n  - b -> exit"))
     with pytest.raises(SpecErrors, match=r"links form a cycle: (a|b|http) -> "):
         graph.expand(spec.load(tmp_path / "chain.yaml"), spec.router())
+
+
+def test_names_of_pins_read_one_way_and_have_a_bound(expand, tmp_path):
+    assert names.pin_name("a-b.c.t") != names.pin_name("a.b.c.t") and names.pin_name("edge.acl.rules") == "edge-acl-rules"
+    assert len({names.c_identifier(name) for name in ("a-b.c", "a.b.c", "a--b.c", "a---b.c", "a-b.c.d", "a--b.c.d", "a.b.c.d")}) == 7
+    long = ["u" + "x" * 30] * 5
+    for k, name in enumerate(long):
+        inner = "mnf: http_classify" if k == 4 else f"vnf: long{k + 1}"
+        (tmp_path / f"vnfs/long{k}.yaml").write_text(f"vnf: long{k}\nsummary: x\nmnfs: {{{name}: {{{inner}}}}}\n")
+    expand()
+    (tmp_path / "chain.yaml").write_text(
+        (_CHAIN % ("hash: true", "forward", "[x, v]", "pass")).replace("vnfs: {", "vnfs: {v: {vnf: long0}, ")
+    )
+    with pytest.raises(SpecErrors, match=r"has a name of 167 characters \(at most 160"):
+        pipeline.expand(spec.load(tmp_path / "chain.yaml"))
