@@ -52,6 +52,12 @@ def decode(data: bytes) -> Bundle:
     return bundle
 
 
+def sum_of(path: str) -> str:
+    """The sha256 of a file that a bundle names and does not hold; OSError."""
+    with open(path, "rb") as data:
+        return hashlib.file_digest(data, "sha256").hexdigest()
+
+
 def to_json(value: Any) -> Any:
     """A frozen value of model.py as JSON's types: bytes in base64, None where a value is absent."""
     if dataclasses.is_dataclass(value) and not isinstance(value, type):

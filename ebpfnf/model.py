@@ -290,7 +290,7 @@ class Testbed:
 
 @dataclass(frozen=True, slots=True)
 class Image:
-    """What a machine boots: files of the host that it runs on, with the sum that they had when the bundle was built."""
+    """What a machine boots: files of the host that it runs on, with the sums that they had when the bundle was built."""
 
     kernel: str = ""
     initrd: str = ""
@@ -300,7 +300,12 @@ class Image:
     memory: int = 128  # MiB
     vcpus: int = 1
     ready: str = ""  # what it says on its serial console when it serves; empty: it serves when it has carrier
-    digest: str = ""  # of the files, and of all else here
+    sums: tuple[str, ...] = ()  # sha256 of each of `files`
+
+    @property
+    def files(self) -> tuple[str, ...]:
+        """The paths of kernel, initrd and disk, as far as there are such."""
+        return tuple(path for path in (self.kernel, self.initrd, self.disk) if path)
 
 
 @dataclass(frozen=True, slots=True)

@@ -134,7 +134,8 @@ def dry_run(bundle: Bundle, options: Options | None = None) -> tuple[Action, ...
     """The plan, after this kernel's verifier has seen the programs; nothing stays."""
     seen = observe(bundle.deployment, entries=True)
     actions = plan(bundle, seen, options)
-    load_bundle(bundle, host=HostFacts.measure(bound(bundle.ports, seen))).close()
+    to_be_made = {port.name: (1, 1500) for port in bundle.ports if port.interface not in seen.interfaces}  # taps: the loopback stands in
+    load_bundle(bundle, host=HostFacts.measure(to_be_made | bound(bundle.ports, seen))).close()
     return actions
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import struct
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Protocol
@@ -28,6 +29,28 @@ class Deployed(Protocol):
     @property
     def functions(self) -> tuple[Function, ...]:
         """See `Bundle`."""
+
+
+def taps(function: Function, ports: Iterable[Port]) -> tuple[str, ...]:
+    """The interfaces that the agent makes for a function, one for each of its ports; none where it boots no image."""
+    behind = {port.name: port.interface for port in ports}
+    return tuple(behind[port] for port in function.ports) if function.image else ()
+
+
+def machine(deployment: str, function: Function, ports: Iterable[Port]) -> str:
+    """The name of the machine that a function boots. It says all: the digest is that of the image, what is said of it, and its taps."""
+    told = repr((function.image, taps(function, ports), function.macs))
+    return f"ebpfnf-image.{deployment}.{function.name}.{hashlib.sha256(told.encode()).hexdigest()[:12]}"
+
+
+def machines(deployment: str, functions: Iterable[Function], ports: tuple[Port, ...]) -> dict[str, Function]:
+    """The machines that these functions boot, by name."""
+    return {machine(deployment, function, ports): function for function in functions if function.image}
+
+
+def function_of(name: str) -> str:
+    """The name of the function that a machine is."""
+    return name.split(".")[2]
 
 
 def serving(deployed: Deployed, interfaces: Mapping[str, Interface]) -> frozenset[str]:

@@ -20,6 +20,7 @@ from ebpfnf.kernel.pins import Pins
 from ebpfnf.kernel.syscall import BpfError
 from ebpfnf.model import SlotLayout, Table
 from ebpfnf.tables.layout import has_stats, stats_map_name
+from ebpfnf.vm import HOME
 
 _KEY = bytes(4)
 _ROOT_NAME = re.compile(r"root_([1-9][0-9]?)_(drop|pass)\Z")
@@ -52,6 +53,7 @@ def _observe(deployment: str, entries: bool, vms: bool) -> Observed:
     ports = tuple(_port(at, name) for name in at.ports())
     note = journal.cut_off(deployment)
     seen = Observed(
+        images=_images(deployment) if vms else {},
         deployment=deployment,
         exists=here,
         ports=ports,
@@ -98,6 +100,15 @@ def _with_machines(seen: Observed, at: Pins, vms: bool) -> Observed:
     needs = {n: machines.needs(at.generation(n)) for n in numbers}
     here = machines.look(at) if vms else {}
     return dataclasses.replace(seen, needs=needs, machines=here, flows=machines.flows(at, here, needs.get(seen.live, ())))
+
+
+def _images(deployment: str) -> dict[str, str]:
+    """Machines of functions that are here; they are known to have been before any pin is."""
+    if not os.path.isdir(HOME):
+        return {}
+    from ebpfnf.vm import foreign
+
+    return foreign.look(deployment)
 
 
 def _mark(at: Pins) -> object:

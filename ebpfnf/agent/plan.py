@@ -25,7 +25,7 @@ VETH_MTU = 3498  # the largest for native XDP without frags: a page less headroo
 class Action:
     """One step: `verb` to `what`, and how it is taken back while nothing is committed."""
 
-    verb: str  # load fill check pin boot serve flip attach replace detach grace halt retire sweep remove
+    verb: str  # load fill check pin start stop boot serve flip attach replace detach grace halt retire sweep remove
     what: str
     detail: str = ""
     undo: str = ""
@@ -46,7 +46,7 @@ def plan(bundle: Bundle, seen: Observed, options: Options | None = None) -> tupl
     """What makes `bundle` run here; AgentError when this host must not do it."""
     options = options or Options()
     for port in bundle.ports:
-        _refuse_port(port, seen)
+        _refuse_port(port, seen, _taps(bundle))
     _refuse_edits(seen, options)
     running = seen.running
     manifest = running.manifest if running else None
@@ -55,7 +55,7 @@ def plan(bundle: Bundle, seen: Observed, options: Options | None = None) -> tupl
         wanted = {spec.pin for spec in bundle.maps if spec.scope is Scope.STATE}
         previous = seen.previous
         keep = {seen.live, previous.number if previous else 0}
-        machines = (*_boot(seen.live, bundle.vms, seen), *_halt(seen.live, bundle.vms, seen))
+        machines = (*_start(bundle, seen), *_boot(seen.live, bundle.vms, seen), *_halt(seen.live, bundle.vms, seen))
         return (*machines, *_serve(running, seen), *_ports(bundle.ports, seen), *_tidy(seen, keep, wanted))
     if running:
         _refuse_numbers(bundle.ports, seen)
@@ -68,14 +68,14 @@ def plan_rollback(seen: Observed) -> tuple[Action, ...]:
     if previous is None or previous.manifest is None:
         raise AgentError(f"deployment '{seen.deployment}' has no earlier generation here", cure="deploy the chain that is wanted")
     for port in previous.manifest.ports:
-        _refuse_port(port, seen)
+        _refuse_port(port, seen, _taps(previous.manifest))
     _refuse_numbers(previous.manifest.ports, seen)
     flip = Action("flip", str(previous.number), f"root[0] from generation {seen.live}", f"flip back to {seen.live}")
     ports = _ports(previous.manifest.ports, seen)
     tidy = _tidy(seen, {previous.number}, set(previous.manifest.state))
     needed = seen.needs.get(previous.number, ())
-    halt = _halt(previous.number, needed, seen)
-    boot = (*_boot(previous.number, needed, seen, anew=True), *_serve(previous, seen))
+    halt = (*_halt(previous.number, needed, seen), *_stop(previous.manifest, seen))
+    boot = (*_start(previous.manifest, seen), *_boot(previous.number, needed, seen, anew=True), *_serve(previous, seen))
     return (*boot, flip, *ports, Action("grace", str(seen.live), _GRACE), *halt, *tidy)
 
 
@@ -87,14 +87,15 @@ def plan_reconcile(seen: Observed) -> tuple[Action, ...]:
     able, refused = [], []
     for port in running.manifest.ports:
         try:
-            _refuse_port(port, seen)
+            _refuse_port(port, seen, _taps(running.manifest))
             _refuse_exchange(port, running.manifest, seen)
             able.append(port)
         except AgentError as error:
             refused.append(error)
     actions = tuple(action for action in _ports(tuple(able), seen) if action.what in {port.name for port in able})
     needed = seen.needs.get(seen.live, ())
-    actions = (*_boot(seen.live, needed, seen), *_serve(running, seen), *actions, *_halt(seen.live, needed, seen))
+    machines = (*_start(running.manifest, seen), *_boot(seen.live, needed, seen))
+    actions = (*machines, *_serve(running, seen), *actions, *_halt(seen.live, needed, seen))
     if refused and not actions:
         raise refused[0]
     return actions
@@ -103,9 +104,9 @@ def plan_reconcile(seen: Observed) -> tuple[Action, ...]:
 def plan_undeploy(seen: Observed) -> tuple[Action, ...]:
     """Links first, so that no packet meets a root without a chain; then every pin."""
     if not seen.exists:
-        return ()
+        return _stop(None, seen)
     detach = tuple(Action("detach", port.name, "its traffic goes to the kernel again") for port in seen.ports)
-    return (*detach, *_halt(0, (), seen), Action("remove", seen.deployment, "all pins, state included"))
+    return (*detach, *_halt(0, (), seen), *_stop(None, seen), Action("remove", seen.deployment, "all pins, state included"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,7 +156,7 @@ def _fresh(bundle: Bundle, seen: Observed, options: Options) -> tuple[Action, ..
     state = {spec.pin for spec in bundle.maps if spec.scope is Scope.STATE}
     kept = sorted(state & set(seen.running.manifest.state if seen.running and seen.running.manifest else seen.state))
     words = f"{len(bundle.programs)} programs, {len(bundle.maps)} maps{_state_words(kept, state)}{moves(bundle, seen)}"
-    actions = [Action("load", str(number), words, "unload")]
+    actions = [*_start(bundle, seen), Action("load", str(number), words, "unload")]
     filled = [table for table in bundle.tables if table.filled_by == "operator"]
     if filled or moves(bundle, seen).carried:
         words = f"{len(filled)} tables, {sum(len(table.entries) for table in filled)} entries"
@@ -176,7 +177,7 @@ def _fresh(bundle: Bundle, seen: Observed, options: Options) -> tuple[Action, ..
     keep = {number, live} if seen.running else {number}  # one that can't be read is no way back
     if live:
         actions.append(Action("grace", str(live), _GRACE))
-    actions += _halt(number, bundle.vms, seen)
+    actions += [*_halt(number, bundle.vms, seen), *_stop(bundle, seen)]
     return (*actions, *_tidy(seen, keep, state))
 
 
@@ -198,11 +199,33 @@ def _boot(number: int, needed: Sequence[Vm], seen: Observed, *, anew: bool = Fal
     return (Action("boot", str(number), words, "stop those"),)
 
 
+def _taps(deployed: functions.Deployed) -> frozenset[str]:
+    """Interfaces that the agent makes."""
+    return frozenset(name for function in deployed.functions for name in functions.taps(function, deployed.ports))
+
+
+def _start(deployed: functions.Deployed, seen: Observed) -> tuple[Action, ...]:
+    """Images that don't run, with their taps: before anything looks at these."""
+    wanted = functions.machines(seen.deployment, deployed.functions, deployed.ports)
+    return tuple(
+        Action("start", name, f"'{function.name}' boots {function.image.files[0] if function.image else ''}", "stop it")
+        for name, function in wanted.items()
+        if seen.images.get(name) != "running"
+    )
+
+
+def _stop(deployed: functions.Deployed | None, seen: Observed) -> tuple[Action, ...]:
+    needed = functions.machines(seen.deployment, deployed.functions, deployed.ports) if deployed else {}
+    return tuple(Action("stop", name, "with its taps") for name in seen.images if name not in needed)
+
+
 def _serve(generation: Generation | None, seen: Observed) -> tuple[Action, ...]:
     """What serves has changed since the generation was told."""
     if generation is None or generation.manifest is None:
         return ()
     before, now = seen.serving.get(generation.number, frozenset()), functions.serving(generation.manifest, seen.interfaces)
+    started = {f.name for f in generation.manifest.functions if f.image} if _start(generation.manifest, seen) else set[str]()
+    before, now = before - started, now | started
     words = [f"{name} {'serves' if name in now else 'is down'}" for name in sorted(before ^ now)]
     return (Action("serve", str(generation.number), ", ".join(words)),) if words else ()
 
@@ -232,11 +255,11 @@ def _ports(ports: tuple[Port, ...], seen: Observed) -> tuple[Action, ...]:
     """Links that are missing, on another interface or with another root program; then those nobody wants any more."""
     actions: list[Action] = []
     for port in ports:
-        pins, interface = _pins(port.name, seen), seen.interfaces[port.interface]
+        pins, interface = _pins(port.name, seen), seen.interfaces.get(port.interface)
         if in_place(port, seen):
             continue
-        words = f"{port.interface} (ifindex {interface.ifindex}), port {port.number}"
-        if _attached(pins, interface):
+        words = f"{port.interface} ({f'ifindex {interface.ifindex}' if interface else 'a tap'}), port {port.number}"
+        if interface and _attached(pins, interface):
             actions.append(Action("replace", port.name, f"{words}, on_fault {port.on_fault}", "put the old root program back"))
             continue
         if pins.ifindex:
@@ -267,8 +290,13 @@ def _attached(pins: PortSeen, interface: Interface) -> bool:
     return bool(pins.program) and pins.ifindex == interface.ifindex and pins.program == interface.program
 
 
-def _refuse_port(port: Port, seen: Observed) -> None:
+def _refuse_port(port: Port, seen: Observed, taps: frozenset[str] = frozenset()) -> None:
     interface = seen.interfaces.get(port.interface)
+    if port.interface in taps and (interface is None or interface.kind == "tun"):
+        return
+    if port.interface in taps:
+        raise AgentError(f"port '{port.name}': interface '{port.interface}' is here and no tap: an image gets a tap of its own", port.where,
+                         "name one that is not here")  # fmt: skip
     if interface is None:
         raise AgentError(f"port '{port.name}': this host has no interface '{port.interface}'{_have(seen.interfaces)}", port.where,
                          "name one that exists, or make it")  # fmt: skip

@@ -77,6 +77,7 @@ class Observed:
     machines: Mapping[str, Machine] = field(default_factory=dict)  # VMs that are here, by name
     needs: Mapping[int, tuple[Vm, ...]] = field(default_factory=dict)  # generation -> its stages in VMs, without what they boot
     flows: Mapping[str, int] = field(default_factory=dict)  # VM -> flows that it knows
+    images: Mapping[str, str] = field(default_factory=dict)  # machines of functions that are here -> running, gone, ...
     serving: Mapping[int, frozenset[str]] = field(default_factory=dict)  # generation -> functions that its packets go to
     journal: str = ""  # what a writer was doing when it was cut off
 

@@ -86,7 +86,7 @@ def warnings(seen: Observed) -> list[str]:
         now, sent_to = functions.serving(running.manifest, seen.interfaces), seen.serving.get(running.number, frozenset())
         for function in running.manifest.functions:
             if function.name not in now:
-                words = _DOWN[function.on_failure] if function.name not in sent_to else "packets go to it still: reconcile, or watch"
+                words = _DOWN[function.on_failure] if function.name not in sent_to else "packets go to it until watch or a deploy looks"
                 found.append(f"function '{function.name}' has no carrier: {words}")
     if seen.needs.get(seen.live):
         from ebpfnf.agent import guests
@@ -120,6 +120,7 @@ def _function(function: Function, manifest: Manifest, seen: Observed, sums: Tota
         "name": function.name,
         "ports": list(function.ports),
         "on_failure": function.on_failure,
+        "image": seen.images.get(functions.machine(seen.deployment, function, manifest.ports), "gone") if function.image else None,
         "serves": function.name in functions.serving(manifest, seen.interfaces),
         "sent_to": function.name in seen.serving.get(manifest.generation, frozenset()),
         "sent": counts["sent"],

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import os
 import struct
 from collections.abc import Callable, Mapping
@@ -21,7 +22,7 @@ from ebpfnf.kernel.pins import Pins
 from ebpfnf.kernel.syscall import cpu_slots
 from ebpfnf.model import Bundle, MapSpec, Port, Scope
 from ebpfnf.tables.layout import stats_map_name
-from ebpfnf.vm import lifecycle
+from ebpfnf.vm import foreign, lifecycle
 
 _KEY = bytes(4)
 # A control frame from outside: the entry drops it before it looks at any state (docs/reference/semantics.md, 4).
@@ -175,6 +176,45 @@ def halt(work: Work, action: Action) -> None:
     name = lifecycle.parse(action.what)
     if name:
         work.notices += machines.halt(work.pins, [name])
+
+
+def start(work: Work, action: Action) -> None:
+    """A function's image with its taps. Another one of it ends before, for a tap has one end: `on_failure` holds meanwhile."""
+    running, previous, name = work.seen.running, work.seen.previous, work.seen.deployment
+    manifests = [each.manifest for each in (previous, running) if each and each.manifest]
+    deployed: list[functions.Deployed] = [*manifests, *([work.bundle] if work.bundle else [])]
+    known = {
+        machine: (function, functions.taps(function, each.ports))
+        for each in deployed
+        for machine, function in functions.machines(name, each.functions, each.ports).items()
+    }
+    same = [
+        m for m, state in work.seen.images.items() if functions.function_of(m) == functions.function_of(action.what) and state == "running"
+    ]
+
+    def look() -> None:
+        work.seen = dataclasses.replace(work.seen, interfaces=netlink.interfaces())
+        if running and running.manifest:
+            functions.refresh(work.pins.generation(running.number), running.manifest, work.seen.interfaces)
+
+    def back() -> None:
+        foreign.stop(action.what)
+        for machine in same:
+            foreign.start(machine, *known[machine])
+        look()
+
+    work.undo.append(back)
+    for machine in same:
+        foreign.end(machine)
+    look()
+    if notice := foreign.start(action.what, *known[action.what]):
+        work.notices.append(notice)
+    look()
+
+
+def stop(work: Work, action: Action) -> None:
+    """An image that no packet goes to any more."""
+    foreign.stop(action.what)
 
 
 def serve(work: Work, action: Action) -> None:
@@ -335,6 +375,8 @@ STEPS: dict[str, Callable[[Work, Action], None]] = {
     "boot": boot,
     "halt": halt,
     "serve": serve,
+    "start": start,
+    "stop": stop,
     "flip": flip,
     "attach": attach,
     "replace": replace,

@@ -17,7 +17,7 @@ from ebpfnf.agent.plan import Options, plan_reconcile
 from ebpfnf.agent.seen import Observed
 from ebpfnf.errors import AgentError, Busy, EbpfnfError
 from ebpfnf.kernel.pins import Pins
-from ebpfnf.model import Vm
+from ebpfnf.model import Function, Vm
 
 ROUND = 0.05  # seconds between two rounds of questions
 _PORTS = 0.5  # seconds between two looks at the ports
@@ -66,10 +66,18 @@ class Watch:
         paths = at.generation(live)
         if self._functions is None or self._functions.generation != live:
             self._functions, self._vms = manifest.decode(values.read(paths.manifest)[1]), machines.needs(paths)
-        if self._functions and self._functions.functions:
-            for name in functions.refresh(paths, self._functions, netlink.interfaces()):
-                self.emit("serve", {"what": name, "detail": "carrier" if name in functions.told(paths, self._functions) else "no carrier"})
         self._care.ask(at, paths, self._vms)
+        if self._functions and self._functions.functions:
+            interfaces = netlink.interfaces()
+            serving = functions.serving(self._functions, interfaces)
+            for name in functions.refresh(paths, self._functions, interfaces):
+                self.emit("serve", {"what": name, "detail": "carrier" if name in serving else "no carrier"})
+            self._care.wanting |= {machine for machine, function in self._images().items() if function.name not in serving}
+
+    def _images(self) -> Mapping[str, Function]:
+        """Machines of functions, which a reconcile starts where they have ended."""
+        found = self._functions
+        return functions.machines(self.deployment, found.functions, found.ports) if found else {}
 
     def _mend(self) -> None:
         """Attach what has lost its link; where an interface is another one now, or all pins are gone, apply what a manager left."""
@@ -89,7 +97,7 @@ class Watch:
 
     def _change(self, change: Callable[[], object]) -> None:
         """Where there are VMs, by a process that ends: libvirt is asked."""
-        if self._vms:
+        if self._vms or self._images():
             self._care.apart(change)
         else:
             change()

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from ebpfnf import names
+from ebpfnf import bundle, names
 from ebpfnf.model import Function, Image
 from ebpfnf.spec.files import ChainFile, FunctionShape, ImageShape
 from ebpfnf.spec.problems import Problems, meant, quote
@@ -70,18 +68,14 @@ def _image(shape: ImageShape, item: Node, beside: Path, problems: Problems) -> I
     about: dict[str, Any] = {key: value for key, value in shape.model_dump().items() if value is not None}
     sums = []
     for key in ("kernel", "initrd", "disk"):
-        if key not in about:
-            continue
-        path = (beside / about[key]).resolve()
-        about[key] = str(path)
-        try:
-            with path.open("rb") as data:
-                sums.append(hashlib.file_digest(data, "sha256").hexdigest())
-        except OSError as error:
-            words = (error.strerror or "can't be read").lower()
-            problems.add(f"{key} {quote(shape.model_dump()[key])}: {words}", item.at(key), "a file, its path relative to this one")
-    told = json.dumps({**{k: v for k, v in about.items() if k not in ("kernel", "initrd", "disk")}, "files": sums}, sort_keys=True)
-    return Image(**about, digest=hashlib.sha256(told.encode()).hexdigest())
+        if key in about:
+            about[key] = str((beside / about[key]).resolve())
+            try:
+                sums.append(bundle.sum_of(about[key]))
+            except OSError as error:
+                words = (error.strerror or "can't be read").lower()
+                problems.add(f"{key} {quote(item.value[key].plain())}: {words}", item.at(key), "a file, its path relative to this one")
+    return Image(**about, sums=tuple(sums))
 
 
 def _rounds(file: ChainFile, node: Node, found: tuple[Function, ...], problems: Problems) -> None:

@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import Any
 
 from ebpfnf.errors import AgentError
+from ebpfnf.vm import HOME
 
 MEMORY_MIB = 16
 INSTALL = "apt-get install qemu-system-x86 libvirt-daemon-driver-qemu libvirt-daemon-system python3-libvirt"
@@ -105,7 +106,7 @@ def xml(machine: Machine) -> str:
 
 def home() -> Path:
     """Where images, configurations and guests' logs of this network namespace lie: a cache, made again where it is lost."""
-    return Path("/run/ebpfnf/vms") / str(os.stat("/proc/thread-self/ns/net").st_ino)
+    return Path(HOME) / str(os.stat("/proc/thread-self/ns/net").st_ino)
 
 
 def uri() -> str:
@@ -144,13 +145,17 @@ class Hypervisor:
 
     def start(self, machine: Machine, *, paused: bool = False) -> None:
         """Boot it, or put it there ready to go; AgentError when libvirt refuses."""
+        self.create(machine.name, xml(machine), paused=paused)
+
+    def create(self, name: str, description: str, *, paused: bool = False) -> None:
+        """Boot a domain described in libvirt's XML; AgentError when libvirt refuses."""
         flags = self._library.VIR_DOMAIN_START_PAUSED if paused else 0
         try:
-            self._connection.createXML(xml(machine), flags)
+            self._connection.createXML(description, flags)
         except self._library.libvirtError as error:
-            raise AgentError(f"virtual machine '{machine.name}': {str(error).lower()}", cure=INSTALL) from None
+            raise AgentError(f"virtual machine '{name}': {str(error).lower()}", cure=INSTALL) from None
         with contextlib.suppress(OSError):
-            for thread in os.listdir(f"/proc/{self._process(machine.name)}/task"):
+            for thread in os.listdir(f"/proc/{self._process(name)}/task"):
                 os.setpriority(os.PRIO_PROCESS, int(thread), _NICE)
 
     def resume(self, name: str) -> None:
@@ -174,7 +179,6 @@ class Hypervisor:
         except self._library.libvirtError as error:
             if error.get_error_code() != self._library.VIR_ERR_NO_DOMAIN:  # one that ends at this moment is no error
                 raise AgentError(f"virtual machine '{name}': {str(error).lower()}") from None
-
 
     def _process(self, name: str) -> int:
         """The emulator of a guest, 0 where there is none that we see."""

@@ -24,7 +24,7 @@ QUEUE = 4096  # frames that wait while the host does something else: 0.2 s at 20
 MTU = 1586  # VM_FRAME of vm.h, less the Ethernet header
 
 
-def create(name: str) -> int:
+def create(name: str, mtu: int = MTU) -> int:
     """A tap that stays, up; its ifindex. One of that name is taken as it is."""
     try:
         fd = os.open("/dev/net/tun", os.O_RDWR | os.O_CLOEXEC)
@@ -39,7 +39,7 @@ def create(name: str) -> int:
         with contextlib.suppress(FileNotFoundError), open(f"/proc/sys/net/ipv6/conf/{name}/disable_ipv6", "w", encoding="ascii") as switch:
             switch.write("1")
         with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as ask:
-            fcntl.ioctl(ask, _SIOCSIFMTU, struct.pack("16si20x", name.encode(), MTU))
+            fcntl.ioctl(ask, _SIOCSIFMTU, struct.pack("16si20x", name.encode(), mtu))
             fcntl.ioctl(ask, _SIOCSIFTXQLEN, struct.pack("16si20x", name.encode(), QUEUE))
             flags = struct.unpack_from("H", fcntl.ioctl(ask, _SIOCGIFFLAGS, struct.pack("16s24x", name.encode())), 16)[0]
             fcntl.ioctl(ask, _SIOCSIFFLAGS, struct.pack("16sH22x", name.encode(), flags | _UP))

@@ -7,6 +7,7 @@
 set -eu
 [ $# -eq 2 ] || { sed -n '2,6s/^# \?//p' "$0" >&2; exit 2; }
 inside="$2-nft"
+ip -n "$2" link >/dev/null
 
 case "$1" in
 up)

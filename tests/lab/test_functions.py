@@ -122,7 +122,7 @@ def test_http_goes_through_nftables_and_past_it_where_it_is_down(edge: Edge) -> 
 def test_drop_is_counted_and_ends_with_the_fault(edge: Edge) -> None:
     edge.deploy("drop")
     edge.nft("cut")
-    assert any("packets go to it still" in words for words in edge.status()["warnings"])
+    assert any("packets go to it until" in words for words in edge.status()["warnings"])
     edge.reconcile()
     answers = fetch(edge.lab, VIP, 4, timeout=0.4)
     assert not answers.by_backend
