@@ -1,4 +1,4 @@
-"""Which tests can run here. With CI=true and root a skip for want of a right is a failure: nothing is left untested silently."""
+"""Which tests can run here, and which side by side. With CI=true and root a skip for want of a right is a failure: nothing is left untested silently."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from collections.abc import Generator
 import pytest
 
 ROOT_MARKERS = {"kernel", "lab", "faults", "fleet", "vm"}
+ALONE_MARKERS = ROOT_MARKERS - {"kernel"}  # hosts, links and machines under load: never two of them at a time
 
 
 def missing() -> str:
@@ -20,7 +21,8 @@ def missing() -> str:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """A test that needs the kernel is skipped where it can't run, and says what is missing."""
+    """A test that needs the kernel is skipped where it can't run, and says what is missing. Those that run one after the other come first:
+    another process does the rest meanwhile."""
     for item in items:
         markers = {mark.name for mark in item.iter_markers()}
         what = missing() if ROOT_MARKERS & markers else ""
@@ -28,6 +30,9 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             what = what or "sshd (apt-get install openssh-server)"
         if what:
             item.add_marker(pytest.mark.skip(reason=f"missing: {what}"))
+        if ALONE_MARKERS & markers:
+            item.add_marker(pytest.mark.xdist_group("alone"))
+    items.sort(key=lambda item: item.get_closest_marker("xdist_group") is None)
 
 
 @pytest.hookimpl(wrapper=True)
