@@ -128,10 +128,22 @@ def test_a_do_nothing_in_between_is_no_wall():
 
 def test_monitoring_counts_what_the_firewall_passed():
     after, certificate = optimise.optimise(graph([s.HASH, s.ACL, s.SIZES, s.SUBNETS, s.URL, s.PICK]), FIELDS)
-    assert _stages(after) == ["v1.acl", "v0.hash", "v2.sizes", "v3.subnets", "v4.url", "v5.pick"]
-    assert {("unordered", (1, 0)), ("unordered", (2, 3))} <= {(step.kind, step.of) for step in certificate.steps}
+    assert _stages(after) == ["v1.acl", "v2.sizes", "v3.subnets", "v4.url", "v0.hash", "v5.pick"]
+    assert {("unordered", (2, 3)), ("unordered", (4, 0))} <= {(step.kind, step.of) for step in certificate.steps}
     (refused,) = [step for step in certificate.refused if step.of == (3, 4)]
     assert refused.why == "'v4.url' may end the packet, 'v3.subnets' counts in 'v3.subnets.counts'"
+
+
+def test_work_goes_behind_a_drop_over_what_has_no_order_with_it():
+    after, certificate = optimise.optimise(graph([s.HASH, s.DSCP, s.SIZES, s.RATE, s.PICK]), FIELDS)
+    assert _stages(after) == ["v2.sizes", "v3.rate", "v0.hash", "v4.pick", "v1.dscp_mark"], "the count stays before the drop, the rest goes behind"
+    moved = {step.of: step.why for step in certificate.steps if step.kind == "swap"}
+    assert moved[0, 2] == "'v3.rate' may end the packet, and 'v0.hash' and 'v2.sizes' have no order"
+    assert moved[0, 3] == "'v3.rate' may end the packet, and the two commute"
+    held = optimise.optimise(graph([s.LENGTH, s.DSCP_BY_CLASS, s.RATE]), FIELDS)[0]
+    assert _stages(held) == ["v2.rate", "v0.length_log", "v1.dscp_class"], "what reads it goes first, then it may go too"
+    kept = optimise.optimise(graph([s.HASH, s.mnf("reads", "m.hash", tables="counter:seen"), s.RATE]), FIELDS)[0]
+    assert _stages(kept) == ["v0.hash", "v1.reads", "v2.rate"], "what a count reads stays before the count"
 
 
 def test_with_a_program_for_each_vnf_none_leaves_its_vnf():
