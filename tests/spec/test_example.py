@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from ebpfnf import packets, spec
+from ebpfnf import packets, pipeline, spec
+from ebpfnf.analyse import expect
 
 FILE = Path(__file__).parents[2] / "examples/dc-edge/chain.yaml"
 
@@ -31,3 +32,11 @@ def test_each_backend_is_a_neighbour_of_the_lan(deployment):
     backends = next(i for i in deployment.instances if i.name == "lb").arguments["backends"]
     addresses = {backend[family] for backend in backends for family in ("v4", "v6")}
     assert addresses == set(deployment.testbed.ports["lan"].neighbours)
+
+
+@pytest.mark.kernel
+def test_the_example_of_classes_and_templates_does_what_it_expects():
+    deployment = spec.load(FILE.parents[1] / "classes/chain.yaml")
+    stages = {stage.id for stage in pipeline.expand(deployment).stages}
+    assert {"gate.seen.sizes", "gate.fire.acl", "chain.out.parts_1"} <= stages
+    assert [checked.wrong for checked in expect.check(deployment)] == [()] * 6
