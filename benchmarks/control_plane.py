@@ -27,6 +27,20 @@ NAME, RULES = "bench-edge", "bench-rules"
 SETTLED = 0.1  # seconds after which a change's grace period is over, also beside other work
 CHANGES, MANY = 1000, 10_000
 
+_RULES = """\
+ebpfnf: 1
+deployment: {name}
+ports:
+  wan: {{interface: eth0}}
+vnfs:
+  edge:
+    vnf: edge-firewall
+    rules:
+{rules}
+chains:
+  inbound: {{on: wan, match: {{}}, path: [edge], then: pass}}
+"""
+
 
 def run() -> list[Figure]:
     """Needs root: a lab of its own, which is removed afterwards."""
@@ -135,11 +149,12 @@ def _put(deployment: str, table: str, key: str, value: object) -> float:
 
 def _rule_of_many() -> list[Figure]:
     """One rule of ten thousand after the other, right after each other: every one counts, for the large part is made anew meanwhile."""
-    apply.apply(pipeline.build(chains.bench4(rules=MANY, tables="direct", name=RULES)), Options())
+    listed = "\n".join(f"      - deny: {{ip.src: 172.{16 + n // 256 % 16}.{n % 256}.0/24, l4.dport: {1024 + n}}}" for n in range(MANY))
+    apply.apply(pipeline.build(chains.load(_RULES.format(name=RULES, rules=listed))), Options())
     draw, taken = random.Random(1), []
     for number in range(CHANGES):
         rule = {"match": {"ip.src": [f"10.{number >> 8}.{number & 255}.0/24"], "l4.dport": [str(1 + number)]}, "action": "deny", "class": 0}
-        taken.append(_put(RULES, "acl.acl.rules", str(draw.randrange(1, 10 * MANY)), rule))
+        taken.append(_put(RULES, "edge.acl.rules", str(draw.randrange(1, 10 * MANY)), rule))
     return [
         figure(f"live change, a rule of {MANY:,}, {CHANGES:,} in a row", taken, "ms"),
         figure(f"live change, a rule of {MANY:,}, the slowest of {CHANGES:,}", [max(taken)], "ms", 50.0),
