@@ -47,9 +47,7 @@ class Transport:
 
     def open(self, command: str) -> Channel:
         """Begins a shell command. NotReached: nothing happened there."""
-        if self._given_up:
-            raise NotReached(f"'{self._target.name}' was given up")
-        if self._connection is None:
+        if self._connection is None and not self._given_up:
             self._connect()
         with self.unbroken():
             channel = self._connection.transport.open_session(timeout=_SILENCE)
@@ -62,6 +60,9 @@ class Transport:
         """Around what needs the connection; HostUnreachable when it breaks: what happened there is unknown."""
         import paramiko
 
+        if self._given_up:  # perhaps while it was made
+            self.close()
+            raise NotReached(f"'{self._target.name}' was given up")
         try:
             yield
         except (OSError, EOFError, paramiko.SSHException) as error:

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
+import io
 import json
 import subprocess
 import sys
 import threading
 from pathlib import Path
+from unittest import mock
 
 import pytest
 
+from ebpfnf.cli import main
 from ebpfnf.errors import AgentError, NotReached
 from ebpfnf.fleet import inventory, ship
 from ebpfnf.fleet.change import Fleet, change, parcels, unwatched
@@ -27,8 +31,11 @@ QUICK = Policy(soak=0.0)
 
 
 def ebpfnf(*words: str) -> tuple[int, str, str]:
-    done = subprocess.run([Path(sys.executable).with_name("ebpfnf"), *words], capture_output=True, text=True, check=False)
-    return done.returncode, done.stdout, done.stderr
+    """The command line, in this process: it starts in no time; tests/docs runs the real one."""
+    out, complaint = io.StringIO(), io.StringIO()
+    with mock.patch.object(sys, "argv", ["ebpfnf", *words]), contextlib.redirect_stdout(out), contextlib.redirect_stderr(complaint):
+        code = main.run()
+    return code, out.getvalue(), complaint.getvalue()
 
 
 def deploy(lab: HostLab, mark: int) -> list[dict]:
