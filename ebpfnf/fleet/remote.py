@@ -90,7 +90,7 @@ class SshHost:
 
     def _begin(self, script: str) -> Channel:
         sudo = ["sudo", "-n"] if self.target.sudo else []
-        return self._transport.open(shlex.join([*sudo, *_confined(self.target.agent_user), "sh", "-c", f"{_PATH}; {script}"]))
+        return self._transport.open(shlex.join([*sudo, *confined(self.target.agent_user), "sh", "-c", f"{_PATH}; {script}"]))
 
     def _talk(self, channel: Channel, what: str, data: bytes, line: Callable[[str], bool] | None) -> Finished | None:
         """All that is ever said to a host goes through here. No `line`: this is all, and only the end is waited for."""
@@ -113,7 +113,7 @@ class SshHost:
         return finished
 
 
-def _confined(user: str) -> Sequence[str]:
+def confined(user: str) -> Sequence[str]:
     """What goes before a command so that it is that user's, with no more rights than packets need, and no way to more."""
     if not user:
         return ()

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import os
+import re
+import shlex
 import subprocess
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -13,7 +17,7 @@ import pytest
 from ebpfnf import bundle as bundles
 from ebpfnf import pipeline
 from ebpfnf.errors import PrivilegeError
-from ebpfnf.fleet import inventory
+from ebpfnf.fleet import inventory, remote
 from ebpfnf.fleet.change import Fleet, parcels
 from ebpfnf.fleet.inventory import Target
 from ebpfnf.fleet.remote import SshHost
@@ -53,6 +57,23 @@ def target(lab: HostLab, tmp_path: Path, words: str) -> Target:
 
 def sent(host: SshHost, bundle: Bundle) -> dict:
     return parcels(bundle, [host.target], {})[host.name].payload(MANAGER)
+
+
+@contextlib.contextmanager
+def watched(lab: HostLab) -> Iterator[None]:
+    """What the other unit says, word for word, as its user."""
+    unit = dict(re.findall(r"^(ExecStart|StandardInputText|User)=(.*)$", (HOSTS / "ebpfnf-watch@.service").read_text(), re.MULTILINE))
+    argv = shlex.join(remote.confined(unit["User"]))
+    script = f"echo $$; exec {argv} {unit['ExecStart']}"
+    with subprocess.Popen(lab.command("h1", ["sh", "-c", script]), stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdin and process.stdout
+        process.stdin.write(unit["StandardInputText"].replace("%i", rig.NAME))
+        process.stdin.close()
+        pid = process.stdout.readline().strip()
+        try:
+            yield
+        finally:
+            rig.run(lab, "h1", f"kill {pid}")
 
 
 def test_sudo(lab: HostLab, tmp_path: Path) -> None:
@@ -113,6 +134,11 @@ def test_three_capabilities_are_enough(lab: HostLab, tmp_path: Path) -> None:
     owners = rig.run(lab, "h1", "find /sys/fs/bpf/ebpfnf /var/lib/ebpfnf /run/ebpfnf ! -name boot.log -printf '%u\\n' | sort -u").split()
     assert owners == ["ebpfnf"]
     with SshHost(target(lab, tmp_path, "sudo: true, agent_user: ebpfnf")) as host:
+        with watched(lab):
+            rig.run(lab, "h1", f"rm /sys/fs/bpf/ebpfnf/{rig.NAME}/ports/wan/link")
+            until = time.monotonic() + 10
+            while not all(port["attached"] for port in host.run("status", about)["ports"]):
+                assert time.monotonic() < until, "the watch does not attach it again"
         there = host.run("status", about)
         assert there["running"] and there["warnings"] == [] and all(port["attached"] for port in there["ports"])
         assert host.run("undeploy", {**about, "manager": MANAGER})["changed"]
