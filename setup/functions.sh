@@ -99,6 +99,11 @@ set_up_venv() { # [extra]: .venv with ebpfnf in it, remade only when pyproject.t
 	exec 9<&-
 }
 
+set_up_vms() { # libvirt's driver wants the user of its daemon, which we don't install: nothing runs as that user
+	((${#VM_PACKAGES[@]} == 0)) || getent passwd libvirt-qemu >/dev/null ||
+		as_root useradd --system --user-group --no-create-home --home-dir /nonexistent --shell /usr/sbin/nologin libvirt-qemu
+}
+
 set_up_kernel() { # what programs need to be loaded and pinned
 	ulimit -l unlimited 2>/dev/null || true # kernels before 5.11 charge maps to RLIMIT_MEMLOCK
 	if [[ $(stat -f -c %T /sys/fs/bpf 2>/dev/null) != bpf_fs ]]; then

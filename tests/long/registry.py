@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tests.long import differential, lab, manager, optimise, swap
+from tests.long import differential, lab, manager, optimise, swap, wan
 from tests.long.campaign import Campaign
 
 CAMPAIGNS: tuple[Campaign, ...] = (
@@ -11,4 +11,5 @@ CAMPAIGNS: tuple[Campaign, ...] = (
     Campaign("manager-kill", "a rollout whose manager is killed at any moment is ended by the next", manager.killed, root=True),
     Campaign("deployments", "programs of random deployments do what the model does", differential.deployments, root=True),
     Campaign("optimise", "random graphs do the same optimised, as written and in the model", optimise.graphs, root=True),
+    Campaign("wan-line", "what a WAN optimizer packs comes back whole over a line that loses, doubles and reorders", wan.lines),
 )

@@ -10,7 +10,6 @@ from ebpfnf.tables.direct.place import stagger, up
 from ebpfnf.tables.direct.trie import root_bits
 from ebpfnf.tables.types import Type
 
-
 _DEAR = ("ip.dscp",)
 
 

@@ -1,0 +1,42 @@
+"""Packets compressed at one end of a line that loses, doubles and reorders them, and unpacked at the other."""
+
+from __future__ import annotations
+
+import random
+
+from ebpfnf.lab.pages import page
+from ebpfnf.vm.native import Native
+from tests.vm.frames import frame
+
+ALL = ["0.0.0.0/0", "::/0"]
+ENDS = ("192.0.2.9:4000", "198.51.100.7:80"), ("[2001:db8::1]:4000", "[2001:db8::2]:80")
+
+
+def across(seed: int, count: int) -> int:
+    """All that arrived is what was sent, byte for byte, and no packet was larger on the line; how many packets that were."""
+    chance = random.Random(seed)
+    sent = [_packet(chance) for _ in range(count)]
+    algorithm = chance.choice(["lz4", "deflate"])
+    with Native("compress", {"compress": {"algorithm": algorithm, "peers": ALL}}) as packer, Native("decompress") as unpacker:
+        packed = packer.frames(sent)
+        assert all(p is not None and len(p) <= len(s) for p, s in zip(packed, sent, strict=True))
+        assert packer.counters()["compress.compressed"] > count // 4, "most of it is text"
+        order = _line(chance, count)
+        arrived = unpacker.frames([packed[i] or b"" for i in order])
+        assert arrived == [sent[i] for i in order]
+    return count
+
+
+def _packet(chance: random.Random) -> bytes:
+    found = page(f"/pages/{chance.randrange(1000)}.{chance.choice(('html', 'json', 'log', 'txt', 'jpg'))}")
+    assert found
+    size = chance.choice((0, 40, 200, 700, 1400, 1400, 1400))
+    begin = chance.randrange(len(found[1]) - size)
+    return frame(found[1][begin : begin + size], chance.choice(("tcp", "udp")), chance.choice(ENDS))
+
+
+def _line(chance: random.Random, count: int) -> list[int]:
+    """The packets in the order of their arrival: up to a fifth lost, some twice, each up to 30 places from where it was."""
+    lost, doubled, spread = chance.random() / 5, chance.random() / 5, chance.randrange(1, 30)
+    kept = [i for i in range(count) for _ in range(1 + (chance.random() < doubled)) if chance.random() >= lost]
+    return [i for _, i in sorted((place + chance.random() * spread, i) for place, i in enumerate(kept))]
