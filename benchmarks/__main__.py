@@ -26,6 +26,7 @@ from benchmarks import (
     swap,
     tables,
     two_cpus,
+    vms,
     wire,
 )
 from benchmarks.measure import Figure, Unavailable
@@ -44,6 +45,7 @@ BENCHMARKS: dict[str, Callable[[], list[Figure]]] = {
     "control-plane": control_plane.run,
     **plan.BENCHMARKS,
     "fleet": fleet.run,
+    "vms": vms.run,
 }
 
 

@@ -154,9 +154,11 @@ class Hypervisor:
             self._connection.createXML(description, flags)
         except self._library.libvirtError as error:
             raise AgentError(f"virtual machine '{name}': {str(error).lower()}", cure=INSTALL) from None
+        process = Path("/proc", str(self._process(name)))
         with contextlib.suppress(OSError):
-            for thread in os.listdir(f"/proc/{self._process(name)}/task"):
+            for thread in os.listdir(process / "task"):
                 os.setpriority(os.PRIO_PROCESS, int(thread), _NICE)
+            (process / "autogroup").write_text(str(_NICE))  # where sessions share the CPU, a thread's own counts only within one
 
     def resume(self, name: str) -> None:
         """Let a paused guest run."""
