@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import base64
+import time
+
 import pytest
 
 from ebpfnf import packets
-from ebpfnf.agent import apply
+from ebpfnf.agent import apply, commands
+from ebpfnf.bundle import encode
+from tests.vm import deployments
 from tests.vm.conftest import Host
 
 pytestmark = pytest.mark.vm
@@ -52,6 +57,36 @@ def test_another_configuration_is_another_vm_and_a_rollback_starts_the_first_aga
     (third,) = host.machines()
     assert third.name == first.name
     through(host)
+
+
+def test_what_a_guest_drops_is_the_stages_own_and_stays_told(host: Host) -> None:
+    host.deploy(node=deployments.REASM)
+    with host.socket("a1") as source:
+        for _ in range(5):
+            source.send(FRAME)  # of a connection that it did not see begin
+
+    def dropped() -> tuple[int, int, int]:
+        told = host.status()
+        (stage,) = [each for each in told["stages"] if each["id"] == "x.pack"]
+        return told["drops"]["x.unknown_connection"], stage["drops"]["x.unknown_connection"], told["vms"][0]["counters"]["vm.dropped"]
+
+    deadline = time.monotonic() + 5
+    while dropped() != (5, 5, 5) and time.monotonic() < deadline:
+        time.sleep(0.02)
+    assert dropped() == (5, 5, 5)
+    assert "not seen to begin" in host.status()["texts"]["x.unknown_connection"]
+    host.deploy(", idle: 61s", node=deployments.REASM)  # another machine
+    assert dropped() == (5, 5, 0)
+
+
+def test_plan_and_status_say_what_runs_guests(host: Host) -> None:
+    said = []
+    payload = {"bundle": base64.b64encode(encode(host.bundle())).decode()}
+    actions = commands.run("plan", payload, lambda step, details: said.append((step, details["detail"])))
+    assert "boot" in [action["verb"] for action in actions] and not host.machines()
+    host.deploy()
+    (machine,) = host.status()["vms"]
+    assert ({"kvm": "note", "tcg": "warning"}[machine["accelerator"]], machine["about"]) in said
 
 
 def test_undeploy_leaves_nothing(host: Host) -> None:
