@@ -33,7 +33,7 @@ def read(path: Path, problems: Problems) -> Deployment | None:
     known = {section: [key for key, _ in found.items()] if (found := tree.get(section)) else [] for section in ("ports", "vnfs", "chains")}
     ports = _ports(file, tree, node, known["ports"], problems)
     instances = _instances(file, node, Library(path.parent, problems), problems)
-    chains = _chains(file, node, known, problems)
+    chains = _chains(file, node, {**known, "vnfs": [*known["vnfs"], *file.functions]}, problems)  # of those functions.py says why not
     expect = _expectations(file, node, known, instances, problems)
     foreign = functions.read(file, node, known["ports"], problems)
     testbed = read_testbed(file.testbed, node, known["ports"], problems)

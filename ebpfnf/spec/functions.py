@@ -81,8 +81,13 @@ def _image(shape: ImageShape, item: Node, beside: Path, problems: Problems) -> I
 def _rounds(file: ChainFile, node: Node, found: tuple[Function, ...], problems: Problems) -> None:
     """What a function gives back must not be handed to it again, and what is led past it has no way back into it."""
     by_port = {port: function for function in found for port in function.ports if 1 <= len(function.ports) <= 2}
+    by_name = {function.name: function for function in found if function.ports}
     for name, chain in file.chains.items():
         item = node.value["chains"].value[name]
+        for place in _texts(item.value["path"]):
+            if inside := by_name.get(place.value):
+                cure = f"end this chain with {{out: {inside.ports[0]}}}, and begin another on {inside.back(inside.ports[0])}"
+                problems.add(f"'{inside.name}' is a function, and in no path: what it gives back is another packet", place.where, cure)
         function, to = by_port.get(chain.on), chain.then.removeprefix("out:")
         if function and to in function.ports and function.back(to) == chain.on:
             problems.add(
@@ -91,3 +96,11 @@ def _rounds(file: ChainFile, node: Node, found: tuple[Function, ...], problems: 
         elif function and chain.then == "reflect" and function.on_failure == "bypass":
             words = f"chain '{name}' sends back into '{function.name}' what may have been led past it"
             problems.add(words, item.at("then"), "write 'on_failure: drop', or another end")
+
+
+def _texts(node: Node) -> Iterator[Node]:
+    """Every text in a path, those of classes too."""
+    if isinstance(node.value, str):
+        yield node
+    for each in node.value.values() if node.is_map else node.value if node.is_list else ():
+        yield from _texts(each)

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import dataclasses
 import os
+import shutil
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -17,15 +19,39 @@ from ebpfnf import pipeline, spec
 from ebpfnf.agent.apply import apply, reconcile, undeploy
 from ebpfnf.agent.observe import observe
 from ebpfnf.agent.status import status
-from ebpfnf.lab import Lab
+from ebpfnf.lab import Lab, namespaces
 from ebpfnf.lab.frames import send, tcp_frame
 from ebpfnf.lab.http import fetch
+from ebpfnf.model import Deployment
 
 pytestmark = pytest.mark.lab
 
 EXAMPLE = Path(__file__).parents[2] / "examples" / "co-existence"
 NAME = f"coex-{os.getpid()}"
 VIP = "198.51.100.7"
+# a proxy in the namespace where HAProxy isn't installed: every connection is answered by one of its own to a backend
+PROXY = """
+import asyncio
+async def pipe(reader, writer):
+    while data := await reader.read(65536):
+        writer.write(data)
+        await writer.drain()
+    writer.close()
+async def client(reader, writer):
+    there, to = await asyncio.open_connection("10.1.0.11", 8080)
+    await asyncio.gather(pipe(reader, to), pipe(there, writer))
+async def main():
+    await (await asyncio.start_server(client, "198.51.100.7", 80)).serve_forever()
+asyncio.run(main())
+"""
+DROPS = """
+ebpfnf: 1
+deployment: drops
+ports: {wan: {interface: eth0}, nft-wan: {interface: nft0}, nft-lan: {interface: nft1, otherwise: drop}}
+functions: {nft: {attached: [nft-wan, nft-lan], on_failure: drop}}
+chains:
+  inbound: {on: wan, match: {ip.dst: 198.51.100.7}, path: [], then: {out: nft-wan}}
+"""
 
 
 class Edge:
@@ -38,11 +64,9 @@ class Edge:
         script = [str(EXAMPLE / "nftables.sh"), verb, self.lab.namespace("dut")]
         return subprocess.run(script, check=True, capture_output=True, text=True).stdout.strip()
 
-    def deploy(self, on_failure: str) -> None:
-        wanted = spec.load(EXAMPLE / "chain.yaml")
-        functions = tuple(dataclasses.replace(each, on_failure=on_failure) for each in wanted.functions)
+    def deploy(self, wanted: Deployment) -> None:
         with self.lab.enter("dut"):
-            apply(pipeline.build(dataclasses.replace(wanted, name=NAME, functions=functions)))
+            apply(pipeline.build(dataclasses.replace(wanted, name=NAME)))
 
     def reconcile(self) -> None:
         with self.lab.enter("dut"):
@@ -67,22 +91,30 @@ class Edge:
             time.sleep(0.02)
 
 
+@contextmanager
+def a_lab() -> Iterator[Edge]:
+    """With nothing deployed; afterwards with nothing again."""
+    with Lab(f"coex{os.getpid()}") as lab:
+        try:
+            yield Edge(lab)
+        finally:
+            with lab.enter("dut"):
+                undeploy(NAME)
+            Path(f"/run/ebpfnf/{NAME}.lock").unlink(missing_ok=True)
+
+
 @pytest.fixture
 def edge() -> Iterator[Edge]:
-    with Lab(f"coex{os.getpid()}") as lab:
-        made = Edge(lab)
+    with a_lab() as made:
         made.nft("up")
         try:
             yield made
         finally:
-            with lab.enter("dut"):
-                undeploy(NAME)
             made.nft("down")
-            Path(f"/run/ebpfnf/{NAME}.lock").unlink(missing_ok=True)
 
 
 def test_http_goes_through_nftables_and_past_it_where_it_is_down(edge: Edge) -> None:
-    edge.deploy("bypass")
+    edge.deploy(spec.load(EXAMPLE / "chain.yaml"))
     assert not edge.status()["warnings"]
     edge.http(1000)
     assert send(edge.lab, "client", "eth0", [tcp_frame("02:00:00:00:09:01", "02:00:00:00:02:01", "192.0.2.77", 4000, VIP, 22)] * 7) == 7
@@ -119,16 +151,42 @@ def test_http_goes_through_nftables_and_past_it_where_it_is_down(edge: Edge) -> 
         edge.nft("up")
 
 
-def test_drop_is_counted_and_ends_with_the_fault(edge: Edge) -> None:
-    edge.deploy("drop")
+def test_drop_is_counted_and_ends_with_the_fault(edge: Edge, tmp_path: Path) -> None:
+    (tmp_path / "chain.yaml").write_text(DROPS)
+    edge.deploy(spec.load(tmp_path / "chain.yaml"))
     edge.nft("cut")
     assert any("packets go to it until" in words for words in edge.status()["warnings"])
     edge.reconcile()
-    answers = fetch(edge.lab, VIP, 4, timeout=0.4)
-    assert not answers.by_backend
+    frames = [tcp_frame("02:00:00:00:09:01", "02:00:00:00:02:01", "192.0.2.77", 4000 + k, VIP, 80) for k in range(50)]
+    assert send(edge.lab, "client", "eth0", frames) == 50
     down = edge.function()
-    assert down["sent"] == 0 and down["dropped"] == edge.status()["drops"]["nft.function_down"] >= 4
+    assert (down["sent"], down["dropped"]) == (0, 50) and edge.status()["drops"]["nft.function_down"] == 50
     edge.nft("mend")
     edge.reconcile()
-    edge.http(50)
-    assert edge.function()["dropped"] == down["dropped"] and edge.function()["sent"] == int(edge.nft("count"))
+    assert send(edge.lab, "client", "eth0", frames) == 50
+    up = edge.function()
+    assert (up["sent"], up["dropped"]) == (int(edge.nft("count")), 50) == (50, 50)
+
+
+def test_a_proxy_behind_one_port_is_spoken_to_and_speaks_for_itself() -> None:
+    with a_lab() as edge:
+        script, dut = str(EXAMPLE / "proxy.sh"), edge.lab.namespace("dut")
+        subprocess.run([script, "up", dut], check=True)
+        try:
+            edge.deploy(spec.load(EXAMPLE / "proxy.yaml"))
+            argv = ["haproxy", "-f", str(EXAMPLE / "haproxy.cfg")] if shutil.which("haproxy") else [sys.executable, "-c", PROXY]
+            with namespaces.entered(f"{dut}-proxy"):
+                proxy = subprocess.Popen(argv)
+            try:
+                until = time.monotonic() + 10
+                while not fetch(edge.lab, VIP, 1).ok:  # it does not listen yet
+                    assert time.monotonic() < until
+                edge.http(300)
+                proxied = edge.function()
+                assert proxied["sent"] > 1200 and proxied["returned"] > 1200
+                assert not [name for name, count in edge.status()["drops"].items() if count]
+            finally:
+                proxy.terminate()
+                proxy.wait()
+        finally:
+            subprocess.run([script, "down", dut], check=True)

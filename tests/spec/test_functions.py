@@ -60,6 +60,7 @@ def test_a_function_knows_its_ports_and_its_image_by_content(tmp_path: Path) -> 
         ("memory: 64", "vcpus: 65", "chain.yaml:6:76: vcpus 65 (wanted 1 to 64)"),
         ("memory: 64", "format: vhd", "chain.yaml:6:77: format 'vhd' (one of: raw, qcow2)"),
         ("on: out, match", "on: in, match", None),
+        ("path: [], then: {out: in}", "path: [fw], then: {out: in}", "chain.yaml:8:38: 'fw' is a function, and in no path: what it gives back is another packet (end this chain with {out: in}, and begin another on out)"),
         ("{out: lan}}", "{out: in}}", "chain.yaml:9:48: chain 'behind' hands what 'fw' gave back to it again (it would go round for ever)"),
         ("then: {out: lan}", "then: reflect", "chain.yaml:9:48: chain 'behind' sends back into 'fw' what may have been led past it (write 'on_failure: drop', or another end)"),
     ],

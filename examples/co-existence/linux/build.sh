@@ -18,11 +18,15 @@ apt-get -qq download $packages 2>/dev/null
 for package in *.deb; do dpkg-deb -x "$package" packages; done
 
 mkdir -p root/bin root/modules root/dev root/proc root/sys
-cp packages/bin/busybox root/bin/
+cp "$(find packages -path '*/bin/busybox' -type f)" root/bin/
 # in the order in which they need each other
 for module in virtio_ring virtio virtio_pci_modern_dev virtio_pci_legacy_dev virtio_pci failover net_failover virtio_net llc stp bridge; do
-	find packages/lib/modules packages/usr/lib/modules -name "$module.ko" -exec cp {} root/modules/ \; 2>/dev/null || true
-	[ -f "root/modules/$module.ko" ] || { echo "$kernel has no $module.ko" >&2; exit 1; }
+	found=$(find packages -name "$module.ko" -o -name "$module.ko.xz" | head -n 1)
+	case "$found" in
+	*.xz) xz -dc "$found" >"root/modules/$module.ko" ;;
+	*.ko) cp "$found" root/modules/ ;;
+	*) echo "$kernel has no $module.ko" >&2; exit 1 ;;
+	esac
 	echo "$module" >>root/modules/order
 done
 cat >root/init <<'INIT'
@@ -44,7 +48,8 @@ echo "bridging: eth0 eth1" >/dev/console
 while :; do sleep 3600; done
 INIT
 chmod +x root/init
-(cd root && find . | LC_ALL=C sort | ../packages/bin/cpio --quiet -o -H newc -R 0:0 | gzip -n -9) >"$here/initrd.new"
+cpio=$PWD/$(find packages -name cpio -type f -path '*/bin/*')
+(cd root && find . | LC_ALL=C sort | "$cpio" --quiet -o -H newc -R 0:0 | gzip -n -9) >"$here/initrd.new"
 cp packages/boot/vmlinuz-* "$here/vmlinuz"
 mv "$here/initrd.new" "$here/initrd"
 echo "$wanted" >"$here/made-of"
