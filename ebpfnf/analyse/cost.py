@@ -2,24 +2,33 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
+
 from ebpfnf.generate.costs import Costs
-from ebpfnf.model import EXIT, Bundle
+from ebpfnf.model import Bundle
 
 
 def expected(bundle: Bundle, costs: Costs) -> dict[str, float]:
-    """Ns of a packet that goes straight through each chain; a position that another one serves costs nothing."""
+    """Ns of a packet that goes straight through each chain, of the dearest class where its path parts.
+
+    A position that another one serves costs nothing.
+    """
     mnfs = {stage["id"]: stage["mnf"] for stage in bundle.stages}
-    positions = {p["index"]: p for p in bundle.positions}
-    straight = {k["source"]: k["target"] for k in bundle.links if k["outcome"] == "NEXT"}
     hop = costs.hop(len(bundle.programs))
+    parts = {p["index"] for p in bundle.positions if p["stage"].startswith("chain.")}
+    onward: dict[int, list[int]] = defaultdict(list)
+    for link in bundle.links:
+        if link["target"] >= 0 and (link["outcome"] == "NEXT" or link["source"] in parts):
+            onward[link["source"]].append(link["target"])
+    from_here: dict[int, tuple[float, int]] = {}  # position -> ns from there on, and the first program that does any of it
+    for position in reversed(bundle.positions):  # in the order of the files, in which links go forward
+        index, here = position["index"], position["segment"]
+        rest, first = max((from_here[target] for target in onward[index]), default=(0.0, -1))
+        if here >= 0:
+            rest += costs.of(mnfs[position["stage"]]) + (hop if first not in (-1, here) else 0.0)
+        from_here[index] = rest, here if here >= 0 else first
     found = {}
     for chain in bundle.chains:
-        total, here, at = costs.entry, 0, chain["entry"]
-        while at >= 0:
-            position = positions[at]
-            if position["segment"] >= 0:
-                total += costs.of(mnfs[position["stage"]]) + (hop if position["segment"] != here else 0.0)
-                here = position["segment"]
-            at = straight.get(at, EXIT)
-        found[chain["name"]] = total
+        rest, first = from_here[chain["entry"]] if chain["entry"] >= 0 else (0.0, -1)
+        found[chain["name"]] = costs.entry + rest + (hop if first > 0 else 0.0)
     return found

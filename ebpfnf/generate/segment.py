@@ -35,13 +35,13 @@ def segment(graph: Graph, granularity: str, costs: Costs = SHIPPED) -> Segments:
 
 def _pieces(graph: Graph, granularity: str) -> Segments:
     """A program for each mNF, or for the neighbours of one VNF. Where a path parts is only a jump: it goes with what is before it."""
-    parts = {stage.id for stage in graph.stages if not stage.mnf.folder}
+    parts = partings(graph)
     entry: list[int] = []
     groups: list[list[int]] = []
     last: tuple[str, int] | None = None
     for position in graph.positions:
         key = position.chain, position.index if granularity == "mnf" else position.vnf_index
-        if position.stage in parts:
+        if position.index in parts:
             (groups[-1] if last and last[0] == position.chain else entry).append(position.index)
         elif key == last:
             groups[-1].append(position.index)
@@ -72,9 +72,10 @@ def _cuts(graph: Graph, costs: Costs, alone: frozenset[str]) -> Iterator[list[ra
     mnf = {stage.id: stage.mnf.name for stage in graph.stages}
     steps = list(accumulate((costs.steps(mnf[p.stage]) for p in order), initial=0))
     single = list(accumulate((p.stage in alone for p in order), initial=0))
+    parts = partings(graph)
     came = [-1 if p.index in graph.entries.values() else i for i, p in enumerate(order)]  # where the straight way in comes from
     for link in graph.links:
-        if link.outcome == "NEXT" and link.target >= 0:
+        if link.target >= 0 and (link.outcome == "NEXT" or link.source in parts):
             came[place[link.target]] = place[link.source]
 
     def fits(begin: int, end: int, entry: bool) -> bool:
@@ -117,19 +118,22 @@ def _calls(graph: Graph, segments: Segments) -> dict[str, int]:
 
 
 def expected(graph: Graph, segments: Segments, costs: Costs) -> dict[str, float]:
-    """Ns of a packet that goes straight through each chain."""
-    mnf = {stage.id: stage.mnf.name for stage in graph.stages}
-    stage = {p.index: p.stage for p in graph.positions}
+    """Ns of a packet that goes straight through each chain; where its path parts, of the dearest class."""
+    mnfs = {stage.id: stage.mnf for stage in graph.stages}
     home = {index: k for k, group in enumerate(segments.groups) for index in group}
-    straight = {k.source: k.target for k in graph.links if k.outcome == "NEXT"}
-    found = {}
-    for chain in graph.deployment.chains:
-        total, here, at = costs.entry, 0, graph.entries[chain.name]
-        while at >= 0:
-            total += costs.of(mnf[stage[at]]) + (costs.hop(len(segments.groups)) if home[at] != here else 0.0)
-            here, at = home[at], straight.get(at, -1)
-        found[chain.name] = total
-    return found
+    hop = costs.hop(len(segments.groups))
+    onward: dict[int, list[int]] = defaultdict(list)
+    parts = partings(graph)
+    for link in graph.links:
+        if link.target >= 0 and (link.outcome == "NEXT" or link.source in parts):
+            onward[link.source].append(link.target)
+    found: dict[int, float] = {}
+    for position in reversed(graph.positions):  # links go forward only
+        here = home[position.index]
+        rest = max((found[target] + (hop if home[target] != here else 0.0) for target in onward[position.index]), default=0.0)
+        found[position.index] = costs.of(mnfs[position.stage].name) + rest
+    entries = {chain: (found[at] + (hop if home[at] else 0.0) if at >= 0 else 0.0) for chain, at in graph.entries.items()}
+    return {chain.name: costs.entry + entries[chain.name] for chain in graph.deployment.chains}
 
 
 def _chain(graph: Graph) -> Segments:
@@ -141,6 +145,12 @@ def _chain(graph: Graph) -> Segments:
             behind.add(position.index)
     groups = [tuple(p.index for p in graph.positions if (p.index in behind) is late) for late in (False, True)]
     return Segments((groups[0], groups[1]) if behind else (groups[0],))
+
+
+def partings(graph: Graph) -> frozenset[int]:
+    """Positions where a path parts by classes."""
+    stages = {stage.id for stage in graph.stages if not stage.mnf.folder}
+    return frozenset(position.index for position in graph.positions if position.stage in stages)
 
 
 def vm_positions(graph: Graph) -> frozenset[int]:

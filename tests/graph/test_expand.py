@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from ebpfnf import graph, names, pipeline, spec
+from ebpfnf.analyse import cost
 from ebpfnf.errors import SpecErrors
 from ebpfnf.generate import segment
-from ebpfnf.generate.segment import MAX_TAIL_CALLS, _calls
+from ebpfnf.generate.costs import Costs
+from ebpfnf.generate.segment import MAX_TAIL_CALLS, _calls, expected
 from ebpfnf.generate.state import classifier
 from ebpfnf.generate.ways import ways
 from ebpfnf.model import EXIT, Graph
@@ -171,3 +174,21 @@ def test_names_of_pins_read_one_way_and_have_a_bound(expand, tmp_path):
     )
     with pytest.raises(SpecErrors, match=r"has a name of 167 characters \(at most 160"):
         pipeline.expand(spec.load(tmp_path / "chain.yaml"))
+
+
+def test_expected_costs_are_those_of_the_dearest_class(expand):
+    costs = Costs(
+        entry=100.0,
+        ns={"part": 1.0, "flow_hash": 2.0, "check_ip": 4.0, "http_classify": 8.0, "ttl_dec": 16.0},
+        verified={},
+        hops=((33, 1000.0),),
+    )
+    found = expand(path=_PARTED)
+    straight, web = (2 + 4) + 1 + (4 + 16), (2 + 4) + 8 + (4 + 16)
+    for level, hops in (("chain", 0), ("vnf", 3), ("mnf", 9)):
+        segments = segment(found, level)
+        assert expected(found, segments, costs) == {"c": 100.0 + straight + web + 1000.0 * hops}
+    bundle = pipeline.assemble(found, segment(found, "vnf"))
+    assert cost.expected(bundle, costs) == {"c": 100.0 + straight + web + 3000.0}
+    (alone,) = [s for s in (segment(found, "auto", replace(costs, verified={"http_classify": 899_000})),) if len(s.groups) > 1]
+    assert expected(found, alone, costs)["c"] < 100.0 + straight + web + 3000.0
