@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import random
+from functools import cache
 
+from ebpfnf.lab.frames import tcp_frame, udp_frame
 from ebpfnf.lab.pages import page
 from ebpfnf.vm.native import Native
-from tests.vm.frames import frame
 
 ALL = ["0.0.0.0/0", "::/0"]
-ENDS = ("192.0.2.9:4000", "198.51.100.7:80"), ("[2001:db8::1]:4000", "[2001:db8::2]:80")
+ENDS = ("192.0.2.9", 4000, "198.51.100.7", 80), ("2001:db8::1", 4000, "2001:db8::2", 80)
+MACS = "02:00:00:00:00:01", "02:00:00:00:00:02"
 
 
 def across(seed: int, count: int) -> int:
@@ -28,11 +30,18 @@ def across(seed: int, count: int) -> int:
 
 
 def _packet(chance: random.Random) -> bytes:
-    found = page(f"/pages/{chance.randrange(1000)}.{chance.choice(('html', 'json', 'log', 'txt', 'jpg'))}")
-    assert found
+    found = _page(f"/pages/{chance.randrange(20)}.{chance.choice(('html', 'json', 'log', 'txt', 'jpg'))}")
     size = chance.choice((0, 40, 200, 700, 1400, 1400, 1400))
-    begin = chance.randrange(len(found[1]) - size)
-    return frame(found[1][begin : begin + size], chance.choice(("tcp", "udp")), chance.choice(ENDS))
+    begin = chance.randrange(len(found) - size)
+    make = tcp_frame if chance.random() < 0.5 else udp_frame
+    return make(*MACS, *chance.choice(ENDS), payload=found[begin : begin + size]).ljust(60, b"\0")
+
+
+@cache
+def _page(path: str) -> bytes:
+    found = page(path)
+    assert found
+    return found[1]
 
 
 def _line(chance: random.Random, count: int) -> list[int]:
