@@ -24,6 +24,7 @@ class Operation(IntEnum):
     STATS = 3  # counters; the text asks from which line on
     DRAIN = 4  # answered when everything that came before has left
     QUIT = 5  # answered, then the guest ends
+    BEGIN = 6  # to one that stood by: its time starts now
 
 
 class Status(IntEnum):

@@ -143,15 +143,14 @@ class Hypervisor:
             found.append(Known(domain.name(), state, accelerator, about.findtext("description") or ""))
         return sorted(found, key=lambda each: each.name)
 
-    def start(self, machine: Machine, *, paused: bool = False) -> None:
-        """Boot it, or put it there ready to go; AgentError when libvirt refuses."""
-        self.create(machine.name, xml(machine), paused=paused)
+    def start(self, machine: Machine) -> None:
+        """Boot it; AgentError when libvirt refuses."""
+        self.create(machine.name, xml(machine))
 
-    def create(self, name: str, description: str, *, paused: bool = False) -> None:
+    def create(self, name: str, description: str) -> None:
         """Boot a domain described in libvirt's XML; AgentError when libvirt refuses."""
-        flags = self._library.VIR_DOMAIN_START_PAUSED if paused else 0
         try:
-            self._connection.createXML(description, flags)
+            self._connection.createXML(description, 0)
         except self._library.libvirtError as error:
             raise AgentError(f"virtual machine '{name}': {str(error).lower()}", cure=INSTALL) from None
         process = Path("/proc", str(self._process(name)))

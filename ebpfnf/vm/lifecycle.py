@@ -96,7 +96,10 @@ def accelerator(vm: Vm) -> Accelerator:
 
 
 def start(vm: Vm, name: Name, *, paused: bool = False) -> str:
-    """Boot one, and wait until it serves; why it does so in software emulation, or nothing. Its tap must be there."""
+    """Boot one, and wait until it serves; why it does so in software emulation, or nothing. Its tap must be there.
+
+    `paused`: then it is stopped where it is, to stand by.
+    """
     folder = domain.home() / str(name)
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     config = _write(folder / "config", vm.config.encode())
@@ -104,17 +107,18 @@ def start(vm: Vm, name: Name, *, paused: bool = False) -> str:
     machine = Machine(str(name), _image(vm), config, name.tap, name.mac, folder / "log", found.name, found.words)
     with domain.opened() as hypervisor:
         hypervisor.destroy(str(name))  # one that crashed, or whose tap went away
-        hypervisor.start(machine, paused=paused)
-    if not paused:
+        hypervisor.start(machine)
         _await(name, folder / "log")
+        if paused:
+            hypervisor.pause(str(name))
     return found.words if found.name == "tcg" else ""
 
 
 def wake(name: Name) -> None:
-    """Let a paused one serve."""
+    """Let one that stood by serve. Its time begins now: what a guest does differently at first, it shall do now."""
     with domain.opened() as hypervisor:
         hypervisor.resume(str(name))
-    _await(name, domain.home() / str(name) / "log")
+    _await(name, domain.home() / str(name) / "log", Operation.BEGIN)
 
 
 def drain(name: Name) -> bool:
@@ -168,11 +172,11 @@ def ifindex(name: Name) -> int:
     return 0
 
 
-def _await(name: Name, log: Path) -> None:
+def _await(name: Name, log: Path, operation: Operation = Operation.READY) -> None:
     with tap.Line(name.tap) as line:
         end = time.monotonic() + READY_SECONDS
         while time.monotonic() < end:
-            if line.ready(0.5):
+            if line.ready(0.5, operation):
                 return
             said = log.read_text(errors="replace").strip() if log.exists() else ""
             if "refused" in said or "failed" in said or "fault" in said:

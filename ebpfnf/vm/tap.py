@@ -139,11 +139,11 @@ class Line:
         sequence = self.send(operation, text)
         return self._wait(lambda answer: answer.sequence == sequence and answer.operation == operation, seconds) if sequence else None
 
-    def ready(self, seconds: float) -> bool:
+    def ready(self, seconds: float, operation: Operation = Operation.READY) -> bool:
         """Whether the guest serves, asked until it does."""
         end = time.monotonic() + seconds
         while time.monotonic() < end:
-            if self.ask(Operation.READY, seconds=0.05):
+            if self.ask(operation, seconds=0.05):
                 return True
             time.sleep(0.005)
         return False

@@ -11,7 +11,7 @@ from urllib.parse import quote
 
 import pytest
 
-from ebpfnf.vm import build
+from ebpfnf.vm import build, control
 from ebpfnf.vm.native import Native
 from tests.models import sqli_check
 
@@ -402,3 +402,14 @@ def test_any_segments_are_survived() -> None:
             segments.insert(chance.randrange(len(segments) + 1), client.data(chance.randrange(len(stream) + 1), b"x", flags))
             native.frames([client.syn(), *segments], at=chance.randrange(200) * SECOND)
         assert native.counters()["tcp_reasm.requests"] > 10
+
+
+def test_one_that_stood_by_takes_connections_over_when_its_time_begins() -> None:
+    """Long after its start: what counts from there counts from when it serves."""
+    with Native("tcp_reasm", {"tcp_reasm": {"adopt": "60s"}}) as guest:
+        late, begins = 1000 * SECOND, control.request(control.Operation.BEGIN, 1, bytes(6))
+        first, second = (Connection(1, f"192.0.2.9:{port}").data(0, request()) for port in (2001, 2002))
+        assert guest.frame(first, late) is None
+        assert guest.frame(begins, late) is not None and guest.frame(first, late) == first
+        assert guest.frame(second, late + 59 * SECOND) == second and guest.frame(second, late + 59 * SECOND) == second
+        assert guest.frame(Connection(1, "192.0.2.9:2003").data(0, request()), late + 61 * SECOND) is None

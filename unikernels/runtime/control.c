@@ -66,6 +66,10 @@ void control_answer(struct frame *frame)
 	case CONTROL_DRAIN:	/* frames are answered in order: whatever came before has left before this */
 		finish(frame, operation, OK, 0);
 		return;
+	case CONTROL_BEGIN:	/* what stood by serves from now on: what counts from the start counts from here */
+		clock_begun = clock_now;
+		finish(frame, operation, OK, 0);
+		return;
 	case CONTROL_CONFIG:
 		wrong = config_read(text, len, true);
 		finish(frame, operation, wrong ? REFUSED : OK, wrong ? write_text(frame, wrong) : 0);

@@ -1,12 +1,12 @@
 /* A frame's way through the mNFs of the image. */
 #include "core.h"
 
-u64 clock_now;
+u64 clock_now, clock_begun;
 struct totals totals;
 
 u64 now(void)
 {
-	return clock_now;
+	return clock_now - clock_begun;
 }
 
 static bool passes(struct frame *frame)

@@ -17,10 +17,11 @@ enum control {
 	CONTROL_STATS = 3,
 	CONTROL_DRAIN = 4,
 	CONTROL_QUIT = 5,
+	CONTROL_BEGIN = 6,
 	CONTROL_REPLY = 0x80,
 };
 
-extern u64 clock_now;
+extern u64 clock_now, clock_begun;
 extern bool quit_wanted;	/* a control frame asked for the end: send what is queued, then end */
 
 /* Reads a configuration, `<mnf>.<param> <value>` lines. All of it is checked before any is set. Null, or what is wrong. */
