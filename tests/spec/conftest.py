@@ -61,6 +61,26 @@ testbed:
   wan: {addresses: [192.0.2.1/24], routes: [{to: 203.0.113.0/24, via: 192.0.2.9}], neighbours: {192.0.2.9: "02:00:00:00:00:09"}}
 """
 
+HOUSE = """\
+vnf: house
+summary: A wall with a door.
+params:
+  rules: {type: "list[rule]"}
+  mode: {type: "enum[open,shut]", default: shut}
+  idle: {type: duration, default: 30s}
+mnfs:
+  outer: {vnf: wall, rules: $rules, when: {not: {mode: open}}}
+  inner: {mnf: gate, rules: [], idle: $idle, when: {any: [{mode: [open, shut]}, {idle: 5m, rules: []}]}}
+links:
+  - outer -> inner
+  - {link: inner.unsure -> exit, when: {mode: shut}}
+  - inner -> exit
+"""
+PATH = (
+    "[edge, {classes: {web: {match: {l4.dport: 80}, path: [house]}, "
+    "rest: {match: {}, path: [{classes: {v6: {match: {ip.version: 6}, path: []}}}]}}}, late]"
+)
+
 
 class Site:
     """The folder, and what loading it says."""
@@ -96,6 +116,14 @@ class Site:
 @pytest.fixture
 def site(tmp_path: Path) -> Site:
     return Site(tmp_path)
+
+
+@pytest.fixture
+def house(site: Site) -> Site:
+    """The site with a template that uses another, conditions, and a path that parts."""
+    site.files["vnfs/house.yaml"] = HOUSE
+    site.change("chain.yaml", "chains:", "  house: {vnf: house, rules: [{allow: {}}]}\n  late: {vnf: wall, rules: []}\nchains:")
+    return site.change("chain.yaml", "path: [edge]", f"path: {PATH}")
 
 
 @pytest.fixture

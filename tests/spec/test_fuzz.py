@@ -9,11 +9,11 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from ebpfnf import spec
+from ebpfnf import pipeline, spec
 from ebpfnf.errors import SpecErrors
 
 ROOT = Path(__file__).parents[2]
-SEEDS = [(ROOT / "examples/dc-edge/chain.yaml").read_text()]
+SEEDS = [(ROOT / "examples" / name / "chain.yaml").read_text() for name in ("dc-edge", "classes")]
 WORDS = [
     "{",
     "}",
@@ -53,6 +53,9 @@ WORDS += [
     "true",
     "~",
     "$x",
+    "classes",
+    "when",
+    "not",
     "1e3",
     "",
     "\x00",
@@ -106,17 +109,18 @@ def flow(value: object) -> str:
     return {None: "null", True: "true", False: "false"}.get(value, str(value)) if not isinstance(value, int) else str(value).lower()
 
 
-@RELAXED
-@pytest.mark.parametrize("file", ["chain.yaml", "vnfs/wall.yaml", "mnfs/gate/mnf.yaml"])
+@settings(RELAXED, max_examples=225)
+@pytest.mark.parametrize("file", ["chain.yaml", "vnfs/wall.yaml", "vnfs/house.yaml", "mnfs/gate/mnf.yaml"])
 @given(data=st.data(), value=values)
-def test_any_value_in_any_place(site, file, data, value):
+def test_any_value_in_any_place(house, file, data, value):
     """One value of a good file becomes any value whatever."""
+    site = house
     good = site.files[file]
     spots = [m.span(1) for m in re.finditer(r"(?:: |- |\[|, )([^\s,\]}{\[][^,\]}\n]*)", good)]
     start, end = data.draw(st.sampled_from(spots))
     site.files[file] = good[:start] + flow(value) + good[end:]
     try:
-        site.load()
+        pipeline.expand(site.load())
     except SpecErrors as error:
         assert error.errors
     finally:

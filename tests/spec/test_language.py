@@ -11,29 +11,6 @@ from ebpfnf import spec
 from ebpfnf.model import Parting, Reference, VnfNode, VnfUse, When
 
 CHAIN, HOUSE = "chain.yaml", "vnfs/house.yaml"
-_HOUSE = """\
-vnf: house
-summary: A wall with a door.
-params:
-  rules: {type: "list[rule]"}
-  mode: {type: "enum[open,shut]", default: shut}
-  idle: {type: duration, default: 30s}
-mnfs:
-  outer: {vnf: wall, rules: $rules, when: {not: {mode: open}}}
-  inner: {mnf: gate, rules: [], idle: $idle, when: {any: [{mode: [open, shut]}, {idle: 5m, rules: []}]}}
-links:
-  - outer -> inner
-  - {link: inner.unsure -> exit, when: {mode: shut}}
-  - inner -> exit
-"""
-_PATH = "[edge, {classes: {web: {match: {l4.dport: 80}, path: [house]}, rest: {match: {}, path: [{classes: {v6: {match: {ip.version: 6}, path: []}}}]}}}, late]"
-
-
-@pytest.fixture
-def house(site):
-    site.files[HOUSE] = _HOUSE
-    site.change(CHAIN, "chains:", "  house: {vnf: house, rules: [{allow: {}}]}\n  late: {vnf: wall, rules: []}\nchains:")
-    return site.change(CHAIN, "path: [edge]", f"path: {_PATH}")
 
 
 def test_a_template_in_a_template_with_its_conditions(house):
