@@ -116,10 +116,10 @@ def undeploy(deployment: str, emit: Emit = silent, manager: store.Manager | None
     return _with(result, keeper)
 
 
-def take_over(deployment: str, manager: store.Manager) -> store.Claim:
-    """From now on only this manager changes the deployment, until another comes with a higher epoch."""
+def take_over(deployment: str, manager: store.Manager, over: str) -> store.Claim:
+    """From now on only this manager changes the deployment, until another comes with a higher epoch, or goes on after it."""
     with journal.locked(deployment):
-        return store.claim(deployment, manager)
+        return store.claim(deployment, manager, over)
 
 
 def _outcome(result: Result, digest: str) -> dict[str, Any]:

@@ -130,7 +130,7 @@ def _claim(payload: Payload, emit: Emit) -> Any:
     manager = _manager(payload)
     if manager is None:
         raise AgentError("'manager' is missing in what the agent was sent")
-    return dataclasses.asdict(apply.take_over(_deployment(payload), manager))
+    return dataclasses.asdict(apply.take_over(_deployment(payload), manager, _text(payload, "over") if "over" in payload else ""))
 
 
 def _kept(payload: Payload, emit: Emit) -> Any:
@@ -240,7 +240,7 @@ def _manager(payload: Payload) -> Manager | None:
     from ebpfnf.agent import store
 
     said = payload.get("manager")
-    return None if said is None else _record(store.Manager, said, "manager")
+    return None if said is None else _record(store.Manager, {"run": "", **said} if isinstance(said, dict) else said, "manager")
 
 
 def _signature(payload: Payload) -> Signature | None:

@@ -31,11 +31,12 @@ _LOG = 1000  # entries that are kept
 
 @dataclass(frozen=True, slots=True)
 class Manager:
-    """Who asks for a change. A later one has a higher epoch; one plan keeps its epoch when it is taken up again."""
+    """Who asks for a change. A later one has a higher epoch; one plan keeps its epoch when it is taken up again, by another run."""
 
     by: str
     epoch: int
     plan: str = ""
+    run: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +46,7 @@ class Claim:
     by: str = ""
     epoch: int = 0
     plan: str = ""
+    run: str = ""
     sequence: int = 0
     signed: str = ""
 
@@ -72,18 +74,23 @@ def read_claim(deployment: str) -> Claim:
     """The last claim; an empty one where there is none that can be read."""
     try:
         said = json.loads((folder(deployment) / "claim").read_bytes())
-        return Claim(**{f.name: type(getattr(Claim(), f.name))(said[f.name]) for f in dataclasses.fields(Claim)})
+        return Claim(**{f.name: type(getattr(Claim(), f.name))({"run": "", **said}[f.name]) for f in dataclasses.fields(Claim)})
     except (OSError, ValueError, KeyError, TypeError):
         return Claim()
 
 
-def claim(deployment: str, manager: Manager) -> Claim:
-    """Let nobody with a lower epoch change the deployment from now on; AgentError when a later one, or another of this epoch, was here."""
+def claim(deployment: str, manager: Manager, over: str | None = None) -> Claim:
+    """Let nobody with a lower epoch change the deployment from now on; AgentError when a later one, or another of this epoch, was here.
+
+    `over`: from that run of the same plan, which is refused from now on: what it sent before it died may be on its way still.
+    """
     last = read_claim(deployment)
     if manager.epoch < last.epoch or (manager.epoch == last.epoch and manager.plan != last.plan):
         words = f"'{deployment}' was claimed by {last.by} (epoch {last.epoch}), which this change (epoch {manager.epoch}) does not know of"
         raise AgentError(words, cure="see what they did ('ebpfnf history'), then begin again")
-    taken = dataclasses.replace(last, by=manager.by, epoch=manager.epoch, plan=manager.plan)
+    if manager.epoch == last.epoch and last.run not in (manager.run, over):
+        raise AgentError(f"'{deployment}' was taken over by {last.by}, who goes on with this very change", cure="leave it to them")
+    taken = dataclasses.replace(last, by=manager.by, epoch=manager.epoch, plan=manager.plan, run=manager.run)
     if taken != last:
         write_claim(deployment, taken)
     return taken

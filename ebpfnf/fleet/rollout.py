@@ -6,6 +6,7 @@ after the first manager died goes on from there, and one who runs another has a 
 
 from __future__ import annotations
 
+import secrets
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -63,10 +64,11 @@ class Rollout:
         kept = self._all(self._fleet.each(lambda host: ask(host, "kept", about, self._watch)))
         digests = {name: parcel.bundle.digest for name, parcel in self._parcels.items()}
         self._manager = manager_of(kept.values(), plan_digest({"rollout": self._deployment, "hosts": digests}))
-        resumed = any(
-            each["claim"]["plan"] == self._manager["plan"] and each["claim"]["epoch"] == self._manager["epoch"] for each in kept.values()
-        )
-        self._all(self._fleet.each(lambda host: ask(host, "claim", {**about, "manager": self._manager}, self._watch)))
+        resumed = any(all(each["claim"][key] == self._manager[key] for key in ("plan", "epoch")) for each in kept.values())
+        self._manager["run"] = secrets.token_hex(8)
+        self._all(self._fleet.each(lambda host: self._claim(host, kept[host.name]["claim"])))
+        if resumed:  # what the run before had on its way has ended by now, or is refused
+            kept = self._all(self._fleet.each(lambda host: ask(host, "kept", about, self._watch)))
         for name, each in kept.items():
             if self._begun(each["history"]):
                 self._states[name] = "begun"
@@ -77,6 +79,17 @@ class Rollout:
                 break
         states = {name: "untouched" if state == "begun" else state for name, state in self._states.items()}
         return Report(states, self._why, self._manager["epoch"], resumed)
+
+    def _claim(self, host: SshHost, last: Mapping[str, Any]) -> None:
+        """Takes over from the run that was last seen there; of one that died a claim may have come in between."""
+        about = {"deployment": self._deployment}
+        try:
+            ask(host, "claim", {**about, "manager": self._manager, "over": last["run"]}, self._watch)
+        except AgentError:
+            now = ask(host, "kept", about)["claim"]
+            if now["run"] == last["run"] or (now["epoch"], now["plan"]) != (self._manager["epoch"], self._manager["plan"]):
+                raise
+            ask(host, "claim", {**about, "manager": self._manager, "over": now["run"]}, self._watch)
 
     def _all(self, outcomes: Sequence[Outcome]) -> dict[str, Any]:
         """Results by host; the first error stops it, as long as nothing was changed."""

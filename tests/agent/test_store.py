@@ -75,3 +75,16 @@ def test_the_log_is_bounded_and_survives_a_cut(here: Path, monkeypatch: pytest.M
         log.write('{"at": 1, "ver')
     deployed(OLD, 30)
     assert store.history("one")[-1]["epoch"] == 30
+
+
+def test_what_a_run_that_was_taken_over_sent_is_refused() -> None:
+    """Its change, and its claim, that came late."""
+    first, second = (Manager("me", 5, "a", run) for run in ("one", "two"))
+    store.claim("one", first, "")
+    store.claim("one", first)
+    store.claim("one", second, "one")
+    store.claim("one", second)
+    for late in (lambda: store.claim("one", first), lambda: store.claim("one", first, "")):
+        with pytest.raises(AgentError, match="was taken over by me"):
+            late()
+    assert store.claim("one", Manager("you", 6, "b", "three"), "one").epoch == 6
