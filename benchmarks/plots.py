@@ -18,7 +18,7 @@ def draw(folder: Path = FOLDER) -> list[Path]:
     except ImportError:
         raise Unavailable("matplotlib draws: pip install 'ebpfnf[bench]'") from None
     matplotlib.use("svg")
-    matplotlib.rcParams |= {"svg.hashsalt": "ebpfnf", "font.size": 9}
+    matplotlib.rcParams |= {"svg.hashsalt": "ebpfnf", "svg.fonttype": "none", "font.size": 9}
     from matplotlib import pyplot
 
     made = []
@@ -48,6 +48,7 @@ def _lines(axes: Any, series: list[Figure]) -> None:
         axes.set_yscale("log")
     else:
         axes.set_ylim(bottom=0)
+    axes.set_xlabel(series[0].name.split()[1].rstrip(","))  # of "10 rules, direct tables"
     axes.set_ylabel("ns a packet")
     axes.legend(frameon=False, fontsize=8)
 

@@ -14,25 +14,23 @@ _BACKINGS = ("kernel", "direct")
 _MOST_IN_KERNEL = 4096  # rules of an acl behind a kernel map
 _LIGHT = """\
 mnf: light
-summary: A few instructions and a field.
-reads: [m.light.seen, ip.proto]
-writes: [m.light.seen]
-verdicts: [NEXT]
-metadata: {seen: u32}
+summary: Refuse one port.
+reads: [l4.sport]
+writes: []
+verdicts: [NEXT, DROP]
+params:
+  port: {type: port, doc: who sends from there is refused}
+reasons:
+  refused: it comes from the port
 """
 _COUNTING = _LIGHT.replace("light", "counting") + "state:\n  seen: {table: counter, value: u64, size: 4}\n"
-_MIX = "pkt->m.NAME.seen = (pkt->m.NAME.seen ^ pkt->m.NAME.seen >> 3) * 31 + pkt->flow.proto;"  # nothing that a compiler could add up
+_CHECK = "return pkt->flow.sport == cfg.port ? DROP(refused) : NEXT;"  # a constant that no compiler knows, so that nothing is folded
 
 
 def light(count: int, name: str) -> Deployment:
-    """So many small mNFs, each of which mixes a few bits, or counts besides."""
-    body = (
-        "MNF(struct pkt *pkt)\n{\n\t"
-        + _MIX.replace("NAME", name)
-        + ("\n\tseen_add(1, 1);" if name == "counting" else "")
-        + "\n\treturn NEXT;\n}\n"
-    )
-    nodes = "\n".join(f"  n{k}: {{mnf: {name}}}" for k in range(count))
+    """So many small mNFs, each of which compares a field, or counts in a table of its own besides."""
+    body = f"MNF(struct pkt *pkt)\n{{\n\t{'seen_add(1, 1); ' if name == 'counting' else ''}{_CHECK}\n}}\n"
+    nodes = "\n".join(f"  n{k}: {{mnf: {name}, port: {k + 1}}}" for k in range(count))
     template = f"vnf: lights\nsummary: Small mNFs.\nmnfs:\n{nodes}\n"
     text = (
         f"ebpfnf: 1\ndeployment: {name}-{count}\noptimise: false\nports:\n  wan: {{interface: eth0}}\n  lan: {{interface: eth1}}\n"
@@ -42,7 +40,7 @@ def light(count: int, name: str) -> Deployment:
 
 
 def light_mnfs(rounds: int = ROUNDS, counts: Sequence[int] = (1, 2, 4, 8, 16, 32)) -> list[Figure]:
-    """What one more small mNF costs, fused: one of a few instructions, and one that counts in a table of its own besides."""
+    """What one more small mNF costs, fused: one that compares a field, and one that counts in a table of its own besides."""
     arms = {f"{n} {name}": chains.build(light(n, name)) for name in ("light", "counting") for n in counts}
     with Memory(arms) as rig:
         rig.verify(Mix(), list(arms))
