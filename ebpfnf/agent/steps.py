@@ -203,6 +203,7 @@ def start(work: Work, action: Action) -> None:
             foreign.start(machine, *known[machine])
         look()
 
+    foreign.check(known[action.what][0])  # before anything ends
     work.undo.append(back)
     for machine in same:
         foreign.end(machine)

@@ -40,7 +40,7 @@ def start(name: str, function: Function, interfaces: tuple[str, ...]) -> str:
     image = function.image
     if image is None:
         raise AgentError(f"function '{function.name}' has no image")
-    _check(image, function)
+    check(function)
     folder = domain.home() / name
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     (folder / "taps").write_text(" ".join(interfaces))  # before they are there, so that whoever tidies finds them
@@ -139,8 +139,9 @@ def _accelerator(name: str) -> tuple[str, str]:
     return "tcg", f"virtual machine '{name}' runs in software emulation: this host has no KVM that runs a foreign kernel well"
 
 
-def _check(image: Image, function: Function) -> None:
-    """The files are those that the bundle was built for."""
+def check(function: Function) -> None:
+    """AgentError where a file is not the one that the bundle was built for."""
+    image = function.image or Image()
     for path, wanted in zip(image.files, image.sums, strict=True):
         try:
             words = "" if bundle.sum_of(path) == wanted else "is another one than the bundle was built for"

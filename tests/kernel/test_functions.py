@@ -8,6 +8,7 @@ import pytest
 
 from ebpfnf import pipeline, spec
 from ebpfnf.agent.private import Outcome, PrivateCopy
+from ebpfnf.analyse import expect
 from ebpfnf.lab.frames import tcp_frame
 from ebpfnf.model import Bundle
 
@@ -90,3 +91,34 @@ def test_frames_are_addressed_to_a_function_that_has_addresses(tmp_path: Path) -
     with PrivateCopy(bundle(tmp_path, "drop", macs)) as copy:
         for port, mac in (("a", "020000000f01"), ("b", "020000000f02")):
             assert copy.run(frame(), port, 0).data == bytes.fromhex(mac) + frame()[6:]
+
+
+RING = """
+ebpfnf: 1
+deployment: ring
+ports: {a: {interface: a0}, one-in: {interface: f0}, one-out: {interface: f1}, two-in: {interface: f2}, two-out: {interface: f3}}
+functions:
+  one: {attached: [one-in, one-out], on_failure: bypass}
+  two: {attached: [two-in, two-out], on_failure: bypass}
+chains:
+  there: {on: a, match: {}, path: [], then: "out: one-in"}
+  on: {on: one-out, match: {}, path: [], then: "out: two-in"}
+  round: {on: two-out, match: {}, path: [], then: "out: one-in"}
+"""
+
+
+def test_a_ring_of_functions_that_are_down_ends_and_is_counted(tmp_path: Path) -> None:
+    (tmp_path / "chain.yaml").write_text(RING)
+    with PrivateCopy(pipeline.build(spec.load(tmp_path / "chain.yaml"))) as copy:
+        copy.functions_serve(())
+        assert ended(copy.run(frame(), "a", 0))[0] in ("one.missed", "two.missed")
+        assert copy.counts()["one.bypassed"] + copy.counts()["two.bypassed"] == 34, "as many tail calls as the kernel allows, and one"
+        copy.functions_serve(("two",))
+        assert ended(copy.run(frame(), "a", 0)) == ("chain.on.out", "two-in")
+
+
+@pytest.mark.parametrize("name", ["chain", "proxy"])
+def test_what_the_example_expects_holds(name: str) -> None:
+    deployment = spec.load(Path(__file__).parents[2] / "examples" / "co-existence" / f"{name}.yaml")
+    checked = list(expect.check(deployment))
+    assert len(checked) >= 4 and not [each for each in checked if each.wrong]

@@ -80,7 +80,9 @@ def kept() -> list[str]:
     return sorted(folder.name for folder in domain.home().glob("ebpfnf-image.*"))
 
 
-def test_an_image_is_booted_before_it_gets_packets_replaced_and_taken_away(host: Host, tmp_path: Path) -> None:
+def test_an_image_is_booted_before_it_gets_packets_replaced_and_taken_away(
+    host: Host, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     disk(tmp_path, b"here I am")
     wanted = bundle(tmp_path, host, "here I am")
     assert apply.apply(wanted).actions[0].startswith("start ebpfnf-image.")
@@ -93,6 +95,13 @@ def test_an_image_is_booted_before_it_gets_packets_replaced_and_taken_away(host:
     assert verbs[0] == "start" and verbs.index("stop") > verbs.index("grace")
     (after,) = kept()
     assert after != before and box(host.status())["sent_to"], "another content is another machine, behind the same tap"
+
+    with pytest.raises(AgentError, match="is another one than the bundle was built for"):
+        apply.rollback(host.name)
+    monkeypatch.setattr(foreign, "READY_SECONDS", 2.0)
+    with pytest.raises(AgentError, match="did not say 'something else'"):
+        apply.apply(bundle(tmp_path, host, "something else"))
+    assert kept() == [after] and (box(host.status())["image"], box(host.status())["sent_to"]) == ("running", True), "as it was"
 
     apply.undeploy(host.name)
     assert kept() == []
