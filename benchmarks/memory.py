@@ -151,7 +151,11 @@ def fill(bundle: Bundle, into: Loaded, cpu: int, port: int = 1) -> None:
 
 def loaded(stack: ExitStack, program: Program, fds: Mapping[str, int]) -> int:
     """The fd of a program on these maps."""
-    fd = programs.load(relocate(program, fds), program.name)
+    btf = programs.btf_load(program.btf)
+    stack.callback(os.close, btf)
+    debug = {"btf_fd": btf, "func_info": program.func_info, "func_info_size": program.func_info_size}
+    lines = {"line_info": program.line_info, "line_info_size": program.line_info_size}
+    fd = programs.load(relocate(program, fds), program.name, **debug, **lines)  # type: ignore[arg-type]
     stack.callback(os.close, fd)
     return fd
 

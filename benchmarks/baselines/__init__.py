@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from ebpfnf.agent.tables import capacity
@@ -13,8 +13,9 @@ from ebpfnf.generate.typed import FRAMEWORK, environment
 from ebpfnf.kernel.syscall import cpu_slots
 from ebpfnf.model import Bundle, ConstLayout, Program, SlotLayout, Source
 
-_FIRST_ID = 0x7E000000
+_FIRST_ID, _FIRST_LOOP = 0x7E000000, 0x7D000000  # symbolic ids of maps and functions
 HERE = Path(__file__).parent
+_ACCESSORS = '#include "baselines/accessors.h"\n'  # stands for what the framework makes of the tables
 
 
 def compiled(file: str, names: tuple[str, ...], bundle: Bundle, *defines: str) -> tuple[Program, ...]:
@@ -38,15 +39,22 @@ def compiled(file: str, names: tuple[str, ...], bundle: Bundle, *defines: str) -
     text = "".join(f"#define {name} {value}\n" for name, value in constants.items()) + (HERE / file).read_text()
     files = {f"ebpfnf/{name}": (FRAMEWORK / name).read_text() for name in ("types.h", "direct.h")}
     files |= {f"baselines/{path.name}": path.read_text() for path in HERE.glob("*.h")}
-    files["baselines/accessors.h"] = _accessors(bundle, {name: number for number, name in ids.items()})
-    return compile_source(Source(text, files, {}, names, (), (), (), SlotLayout(0, 0, 0, 0), ConstLayout(0, 0, 0, 0, 0), ids))
+    owners = _owners(bundle) if _ACCESSORS in text else []
+    accessors = _accessors(owners, {name: number for number, name in ids.items()})
+    loops = {_FIRST_LOOP + k: name for k, name in enumerate(name for owner in owners for name in owner.loops)}
+    # pasted, not included: bcc gives functions of included files no section of their own
+    text = "".join(f"#define LOOP_{name} {number}\n" for number, name in loops.items()) + text.replace(_ACCESSORS, accessors)
+    slot, const = SlotLayout(0, 0, 0, 0), ConstLayout(0, 0, 0, 0, 0)
+    return compile_source(Source(text, files, {}, names, (), (), (), slot, const, ids, loops))
 
 
-def _accessors(bundle: Bundle, ids: Mapping[str, int]) -> str:
-    """C of the deployment's own tables, kernel maps or direct ones: `<instance>_<node>_<table>_lookup` and so on. Not of automata."""
-    template = environment().get_template("tables.c.j2").module
+def _owners(bundle: Bundle) -> list[Made]:
+    """The deployment's own tables but for automata, each with the prefix `<instance>_<node>`."""
     own = [table for table in bundle.tables if not table.name.startswith("framework.") and table.kind != "automaton"]
-    views = [
-        view for table in own for view in Made(table.name.rpartition(".")[0].replace(".", "_").replace("-", "_"), (table,), ()).views(ids)
-    ]
-    return "".join(str(template.declare(view)) + str(template.accessors(view)) for view in views)
+    return [Made(table.name.rpartition(".")[0].replace(".", "_").replace("-", "_"), (table,), ()) for table in own]
+
+
+def _accessors(owners: Sequence[Made], ids: Mapping[str, int]) -> str:
+    """C of these tables, kernel maps or direct ones: `<instance>_<node>_<table>_lookup` and so on."""
+    template = environment().get_template("tables.c.j2").module
+    return "".join(str(template.declare(view)) + str(template.accessors(view)) for owner in owners for view in owner.views(ids))
