@@ -142,16 +142,18 @@ def _kept(payload: Payload, emit: Emit) -> Any:
 
 
 def _boot(payload: Payload, emit: Emit) -> Any:
-    """Everything that a manager sent runs again; what can't is told and holds up nothing else."""
+    """Everything that a manager sent runs again; what can't holds up nothing else, and is an error at the end."""
     from ebpfnf.agent import apply, store
 
-    told = {}
+    told, failed = {}, []
     for name in store.deployments():
         try:
             data = (store.folder(name) / "bundle").read_bytes()
             told[name] = dataclasses.asdict(apply.apply(bundles.decode(data), _options({"keep_entries": True}), emit, trusted=True))
         except (OSError, EbpfnfError) as error:
-            told[name] = {"error": str(error)}
+            failed.append(f"'{name}' does not run: {error}")
+    if failed:
+        raise AgentError("; ".join(failed), cure="mend that and boot again, or deploy")
     return told
 
 

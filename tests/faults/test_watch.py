@@ -13,8 +13,9 @@ from pathlib import Path
 
 import pytest
 
+from ebpfnf.errors import AgentError
 from ebpfnf.kernel.insn import XDP_PASS
-from tests.faults.bench import Bench, ip
+from tests.faults.bench import LAN, WAN, Bench, chain, ip
 
 pytestmark = pytest.mark.faults
 
@@ -88,3 +89,21 @@ def test_what_was_taken_off_stays_off(kept: Bench) -> None:
         time.sleep(1.2)  # two looks
         assert kept.answer("wan") is None and watch.poll() is None
     assert not (Path(kept.environment["EBPFNF_STATE"]) / kept.name / "bundle").exists()
+
+
+def test_a_boot_goes_on_past_what_can_not_run_and_says_so(kept: Bench) -> None:
+    """So that the unit has failed, and systemd tries again until the interface is there."""
+    other = Bench.beside(kept)
+    other.environment["EBPFNF_STATE"] = kept.environment["EBPFNF_STATE"]
+    kept.run("undeploy")
+    other.name = f"a-{other.name}"  # its turn is first
+    other.apply(chain(other.name, XDP_PASS, WAN), **MANAGER)
+    other.run("undeploy")
+    kept.apply(kept.chain(XDP_PASS, LAN), **MANAGER)
+    kept.run("undeploy")
+    ip("-n", kept.netns, "link", "del", "wan0")
+    with pytest.raises(AgentError, match=f"'{other.name}' does not run: .*no interface 'wan0'"):
+        kept.run("boot")
+    assert kept.answer("lan") == XDP_PASS and other.answer("wan") is None
+    ip("-n", kept.netns, "link", "add", "wan0", "type", "veth", "peer", "name", "wan1")
+    assert kept.run("boot")[other.name]["changed"] and other.answer("wan") == XDP_PASS
