@@ -7,7 +7,7 @@ waits for it only where that is not noted: because it is too early, or because t
 
 from __future__ import annotations
 
-import threading
+import _thread
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeVar
 
@@ -222,7 +222,7 @@ class Area:
         self._small_memory(after)[: len(small)] = small
         self._words[0] = after  # one store; x86 shows it after those before
         if before & FILLED:
-            threading.Thread(target=_settle, args=(self._words, after)).start()
+            _thread.start_new_thread(_settle, (self._words, after))  # `threading` would wait until it runs
         else:  # what looks into a table runs after it was filled
             self._words[SETTLED] = after
 
