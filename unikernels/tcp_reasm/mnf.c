@@ -151,7 +151,8 @@ static struct connection *connection_of(const struct ends *ends, const struct tr
 	} else {
 		COUNT(adopted, 1);
 		c->adopted = true;
-		http_adopt(&c->http);
+		if (cfg.adopted == ADOPTED_SEARCH)
+			http_adopt(&c->http);
 	}
 	return c;
 }
