@@ -35,9 +35,9 @@ chains:
 HOST, PEER = "02:00:00:00:00:01", "02:00:00:00:00:02"
 
 
-def bundle(folder: Path, on_failure: str, more: str = "") -> Bundle:
+def bundle(folder: Path, on_failure: str, more: str = "", granularity: str = "") -> Bundle:
     (folder / "chain.yaml").write_text(TEXT % (on_failure, more))
-    return pipeline.build(spec.load(folder / "chain.yaml"))
+    return pipeline.build(spec.load(folder / "chain.yaml"), granularity)
 
 
 def frame(port: int = 80) -> bytes:
@@ -63,8 +63,9 @@ def test_what_goes_there_is_counted_and_what_comes_back_is_classified_anew(tmp_p
         assert counted(copy) == {"sent": 2, "returned": 3}
 
 
-def test_bypass_is_as_if_the_function_had_given_it_back_unchanged(tmp_path: Path) -> None:
-    with PrivateCopy(bundle(tmp_path, "bypass")) as copy:
+@pytest.mark.parametrize("granularity", ["chain", "mnf"])
+def test_bypass_is_as_if_the_function_had_given_it_back_unchanged(tmp_path: Path, granularity: str) -> None:
+    with PrivateCopy(bundle(tmp_path, "bypass", granularity=granularity)) as copy:
         copy.functions_serve(())
         for port, number, end in (
             ("a", 80, ("chain.behind.out", "b")),
