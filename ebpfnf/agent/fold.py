@@ -28,7 +28,7 @@ def begin(deployment: str, table: Table, live: Map) -> None:
     small = area.small(state)
     if sum(len(row.records) for row in area.rules(small)[0]) <= rules.FOLDED:
         return
-    name = f"{deployment}.fold"
+    name = journal.folding(deployment)
     lock = journal.take(name)
     if lock is None:
         return

@@ -45,6 +45,7 @@ def locked(deployment: str) -> Iterator[None]:
     finally:
         if not pins.exists(pins.Pins(deployment).directory):
             discard(deployment)
+            discard(folding(deployment))  # of one that was killed
         fcntl.flock(fd, fcntl.LOCK_UN)  # a process that was forked meanwhile has the fd too
         os.close(fd)
 
@@ -69,6 +70,11 @@ def take(name: str) -> int | None:
         raise PrivilegeError(f"no right to write {folder()}", cure="run as root") from None
     except OSError as error:
         raise AgentError(f"can't lock deployment '{name}': {error.strerror}", cure=f"make {folder()} writable") from None
+
+
+def folding(deployment: str) -> str:
+    """The name of the lock of who makes a large part anew (fold.py)."""
+    return f"{deployment}.fold"
 
 
 def discard(name: str) -> None:

@@ -58,6 +58,15 @@ def test_a_lock_whose_file_goes_with_it_is_held_by_one() -> None:
     assert most == [1] * 800 and not os.listdir(journal.folder())
 
 
+def test_what_a_killed_process_held_goes_too() -> None:
+    with journal.locked("dc"):
+        fd = journal.take(journal.folding("dc"))
+        assert fd is not None and journal.take(journal.folding("dc")) is None
+        os.close(fd)
+        assert os.listdir(journal.folder()) != ["dc.lock"]
+    assert not os.listdir(journal.folder())
+
+
 def test_the_note_of_a_dead_writer_is_read_and_garbage_is_absent() -> None:
     with journal.locked("dc"):
         assert journal.cut_off("dc") == ""
