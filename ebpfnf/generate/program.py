@@ -6,8 +6,9 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ebpfnf.generate import layout
+from ebpfnf.generate.classify import classifier
 from ebpfnf.generate.counters import allocate
-from ebpfnf.generate.state import Made, classifier, made
+from ebpfnf.generate.state import Made, made
 from ebpfnf.generate.typed import FRAMEWORK, CIdent, CInt, CType, environment
 from ebpfnf.generate.view import chain_views, function_views, port_views, program_name, segment_views, vm_numbers
 from ebpfnf.model import VM_INSTANCES, Fields, Graph, MapSpec, Scope, Segments, SlotLayout, Source, Stage
@@ -56,12 +57,12 @@ def generate(graph: Graph, segments: Segments, fields: Fields, bodies: Mapping[s
             vm=_vm(machines, words, counters.unknown) if machines else None,
             metadata=[_member(m) for m in layout.metadata_members(fields)],
             own_metadata=[(CIdent(name), [_member(m) for m in members]) for name, members in layout.own_metadata(graph.meaning.stages)],
-            classifier=chains.views(ids)[0],
+            classifier=chains.views(ids),
             stages=[
                 _stage(stage, own, place, ids, includes[stage.mnf.folder])
                 for (stage, own), place in zip(tables, configurations, strict=True)
             ],
-            chains=chain_views(graph, counters, segments),
+            chains=chain_views(graph, counters, segments, chains.tables),
             segments=segment_views(graph, counters, segments),
         )
     )

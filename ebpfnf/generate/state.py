@@ -1,4 +1,4 @@
-"""The tables of stages, and the one of the classifier: what the kernel must hold, what the C needs to know."""
+"""The tables of stages: what the kernel must hold, what the C needs to know."""
 
 from __future__ import annotations
 
@@ -9,18 +9,13 @@ from typing import Any
 
 from ebpfnf.errors import GenerateError, TableError
 from ebpfnf.generate.typed import CIdent, CInt
-from ebpfnf.generate.ways import ways
-from ebpfnf.model import Chain, Fields, Graph, MapSpec, Parting, Stage, Table
+from ebpfnf.model import Fields, MapSpec, Stage, Table
 from ebpfnf.names import c_identifier
-from ebpfnf.tables.build import build, match_field
-from ebpfnf.tables.direct.choose import chosen
-from ebpfnf.tables.layout import kernel_maps, layout_digest
-from ebpfnf.tables.match import HAVE, describe
-from ebpfnf.tables.meet import Match
+from ebpfnf.tables.build import build
+from ebpfnf.tables.layout import kernel_maps
 from ebpfnf.tables.view import template_view
 
 _SETS = ("exact", "connections")
-CLASSIFIER = "framework.classify.chains"
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,35 +53,6 @@ def made(stage: Stage, fields: Fields, mode: str = "auto") -> Made:
         return Made(c_identifier(stage.id), tables, tuple(m for table in tables for m in kernel_maps(table)))
     except TableError as error:
         raise GenerateError(error.what, error.where or stage.mnf.where, error.cure) from None
-
-
-def classifier(graph: Graph, fields: Fields) -> Made:
-    """The chains' matches as one ACL over the ports: the first that fits takes the packet. Where paths part, it finds the classes too."""
-    chains = graph.deployment.chains
-    known = {name: match_field(fields, name) for name, field in fields.header.items() if field.match != "no"}
-    every = [(chain, number, way) for number, chain in enumerate(chains, 1) for way in ways(chain, known)]
-    named = dict.fromkeys(key for _, _, (match, _) in every for key in match)
-    key = describe([match_field(fields, name) for name in ("m.in_port", *named)])
-    ports = {port.name: port.number for port in graph.deployment.ports}
-    parts = any(isinstance(item, Parting) for chain in chains for item in chain.path)
-    entries = tuple(
-        (str(k), _rule(chain, match, ports[chain.on]) | {"chain": number} | ({"parts": classes} if parts else {}))
-        for k, (chain, number, (match, classes)) in enumerate(every, 1)
-    )
-    value = [["chain", "u32"], *([["parts", "u32"]] if parts else [])]
-    table = Table(CLASSIFIER, "framework-classify-chains", "acl", key, value, 4096, "operator", "host", "", False, entries=entries)
-    table = chosen(dataclasses.replace(table, layout=layout_digest(table)), graph.deployment.tables)
-    return Made("classify", (table,), kernel_maps(table))
-
-
-def _rule(chain: Chain, way: Match, port: int) -> dict[str, Any]:
-    """Without eth.type a chain takes IP only; neighbour discovery and MLD only where ip.proto icmpv6 is named."""
-    rule: dict[str, Any] = {"match": {"m.in_port": [port], **{name: list(values) for name, values in way.items()}}}
-    if "eth.type" not in chain.match:
-        rule["require"] = HAVE["ip"]
-        if "icmpv6" not in chain.match.get("ip.proto", ()):
-            rule["exclude"] = HAVE["nd"]
-    return rule
 
 
 def _typed(value: Any) -> Any:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from ebpfnf.generate.counters import Counters
 from ebpfnf.generate.segment import vm_positions
 from ebpfnf.generate.typed import CIdent, CInt
-from ebpfnf.model import DROPPED, EXIT, PASSED, Chain, Graph, Parting, Position, Segments, Stage
+from ebpfnf.model import DROPPED, EXIT, PASSED, Chain, Graph, Parting, Position, Segments, Stage, Table
 from ebpfnf.names import c_identifier
 
 View = dict[str, Any]
@@ -63,20 +64,22 @@ def reads_l4(graph: Graph, chain: Chain) -> bool:
     )
 
 
-def chain_views(graph: Graph, counters: Counters, segments: Segments) -> list[View]:
-    """What the entry does with a packet that a chain takes."""
+def chain_views(graph: Graph, counters: Counters, segments: Segments, classifier: Sequence[Table]) -> list[View]:
+    """What the entry does with a packet that a chain takes. `classifier`: its tables, the first of which finds the chain."""
+    names = [table.name.rpartition(".")[2] for table in classifier]
     ports = {port.name: port for port in graph.deployment.ports}
     return [
         {
             **_exit(graph, counters, chain),
             "reverse": chain.direction == "reverse",
-            "parts": any(isinstance(item, Parting) for item in chain.path),
+            "parts": len(names) == 1 and any(isinstance(item, Parting) for item in chain.path),
+            "lookups": [CIdent(name) for name in names if name.startswith(f"parts_{number}_")],
             "reads_l4": reads_l4(graph, chain),
             "fragments_pass": ports[chain.on].fragments == "pass",
             "entry": _target(graph, segments, chain, graph.entries[chain.name]),
             **{name: CInt(counters.by_chain[chain.name, name]) for name in ("entered", "fragment")},
         }
-        for chain in graph.deployment.chains
+        for number, chain in enumerate(graph.deployment.chains, 1)
     ]
 
 

@@ -19,7 +19,6 @@ from ebpfnf.spec.yaml import Node
 from ebpfnf.tables.meet import meet
 
 MAX_BITS = 16  # of m.parts
-MAX_WAYS = 1024  # through one chain: each is a rule of the classifier
 _FORM = "wanted a VNF's name, or classes: {<name>: {match: {...}, path: [...]}}"
 Match = Mapping[str, tuple[Any, ...]]
 
@@ -34,22 +33,20 @@ class _Reader:
     partings: int = 0
     classes: set[str] = field(default_factory=set)
 
-    def path(self, node: Node, takes: Match, passed: set[str], shift: int) -> tuple[ChainPath, int, int]:
-        """The path, the bits of m.parts up to here, and how many ways there are through it. `passed`: instances before it."""
+    def path(self, node: Node, takes: Match, passed: set[str], shift: int) -> tuple[ChainPath, int]:
+        """The path, and the bits of m.parts up to here. `passed`: instances before it."""
         found: list[str | Parting] = []
-        ways = 1
         for item in node.value if node.is_list else ():
             self.places.append(item.where)
             if item.is_map and list(item.value) == ["classes"]:
-                parting, shift, more = self.parting(item.value["classes"], takes, passed, shift)
+                parting, shift = self.parting(item.value["classes"], takes, passed, shift)
                 found.append(parting)
-                ways = min(ways * more, 1 << 32)
             elif isinstance(item.value, str):
                 self.instance(item, passed)
                 found.append(item.value)
             else:
                 self.problems.add(f"{quote(item.plain())} in a path", item.where, _FORM)
-        return tuple(found), shift, ways
+        return tuple(found), shift
 
     def instance(self, item: Node, passed: set[str]) -> None:
         """Each at most once on a packet's way."""
@@ -59,14 +56,14 @@ class _Reader:
             self.problems.add(f"'{item.value}' is in the path twice", item.where, "a second instance of the VNF has a state of its own")
         passed.add(item.value)
 
-    def parting(self, node: Node, takes: Match, passed: set[str], shift: int) -> tuple[Parting, int, int]:
+    def parting(self, node: Node, takes: Match, passed: set[str], shift: int) -> tuple[Parting, int]:
         """A parting; what its classes pass is passed behind it."""
         self.partings += 1
         number, before = self.partings, set(passed)
         if not node.is_map or not node.value:
             self.problems.add(f"classes {quote(node.plain())}", node.where, _FORM)
         bits = len(node.value).bit_length() if node.is_map else 0
-        classes, last, ways = [], shift + bits, 1
+        classes, last = [], shift + bits
         for name, entry in node.items():
             if set(entry.value) != {"match", "path"} if entry.is_map else True:
                 self.shape(name, entry)
@@ -81,11 +78,11 @@ class _Reader:
                 self.problems.add(f"path {quote(entry.value['path'].plain())}", entry.at("path"), "wanted a list")
             inside = set(before)
             inner = {key: tuple(values) for key, values in (both or {}).items()}
-            path, end, more = self.path(entry.value["path"], inner, inside, shift + bits)
+            path, end = self.path(entry.value["path"], inner, inside, shift + bits)
             classes.append(TrafficClass(name, own, path, node.keys[name]))
             passed |= inside
-            last, ways = max(last, end), ways + more
-        return Parting(f"parts_{number}", tuple(classes), shift, bits, node.where), last, ways
+            last = max(last, end)
+        return Parting(f"parts_{number}", tuple(classes), shift, bits, node.where), last
 
     def shape(self, name: str, entry: Node) -> None:
         """What is wrong with a class's keys."""
@@ -109,8 +106,8 @@ class _Reader:
 def read(node: Node, takes: Match, known: list[str], problems: Problems) -> tuple[ChainPath, tuple[Where, ...]]:
     """The path in `node` of a chain that takes this, with the place of each instance and parting; errors go to `problems`."""
     reader = _Reader(known, problems)
-    path, bits, ways = reader.path(node, takes, set(), 0)
-    if bits > MAX_BITS or ways > MAX_WAYS:
-        many = f"{ways} ways" if bits <= MAX_BITS else f"classes of {bits} bits"
-        problems.add(f"the path has {many}", node.where, f"at most {MAX_WAYS} ways and {MAX_BITS} bits: part by fewer classes, or earlier")
+    path, bits = reader.path(node, takes, set(), 0)
+    if bits > MAX_BITS:
+        cure = f"at most {MAX_BITS}: n classes need as many as the number n has, classes inside of different ones share them"
+        problems.add(f"the path has classes of {bits} bits", node.where, cure)
     return path, tuple(reader.places)

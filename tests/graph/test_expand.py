@@ -11,9 +11,9 @@ from ebpfnf import graph, names, pipeline, spec
 from ebpfnf.analyse import cost
 from ebpfnf.errors import SpecErrors
 from ebpfnf.generate import segment
+from ebpfnf.generate.classify import classifier
 from ebpfnf.generate.costs import Costs
 from ebpfnf.generate.segment import MAX_TAIL_CALLS, _calls, expected
-from ebpfnf.generate.state import classifier
 from ebpfnf.generate.ways import ways
 from ebpfnf.model import EXIT, Graph
 from ebpfnf.spec.match import match_fields
