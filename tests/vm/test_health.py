@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -15,6 +16,7 @@ from typing import Any
 import pytest
 
 from ebpfnf import packets
+from ebpfnf.vm import lifecycle
 from tests.vm.conftest import Host
 
 pytestmark = pytest.mark.vm
@@ -126,3 +128,33 @@ def test_who_stands_by_takes_the_place_of_one_that_hangs_and_is_replaced(host: H
         until(lambda: emulator(host) not in (0, process), 60)
     assert history(host) == {"failed": 1, "started_again": 1, "moved": 1}
     assert {vm["name"]: vm["role"] for vm in status(host)["vms"]} == {first: "stands by", second: "serves"}
+
+
+def test_a_machine_too_many_is_ended_when_its_flows_have(host: Host) -> None:
+    host.deploy_apart(", instances: 2, linger: 1s")
+    first, second = (lifecycle.parse(name) for name in host.names())
+    assert first and second
+    frames = [packets.build(f"udp 192.0.2.9:{port} > 198.51.100.7:80 payload 'x'") for port in range(32)]
+    ended = threading.Event()
+
+    def keep_busy() -> None:
+        with host.socket("a1") as source:
+            while not ended.wait(0.05):
+                for frame in frames:
+                    source.send(frame)
+
+    talk = threading.Thread(target=keep_busy)
+    talk.start()
+    try:
+        host.deploy_apart(", linger: 1s")
+        assert [vm["role"] for vm in status(host)["vms"]] == ["serves", "leaves"]
+        with watching(host):
+            time.sleep(2.5)  # longer than it lingers, and than the watch looks for such machines
+            assert lifecycle.ifindex(second)
+            ended.set()
+            until(lambda: not lifecycle.ifindex(second), 60)
+    finally:
+        ended.set()
+        talk.join()
+    told = status(host)
+    assert [vm["role"] for vm in told["vms"]] == ["serves"] and told["counters"]["x.vm_moved"] == 0
