@@ -58,6 +58,7 @@ class Switch:
                 peer = {"ifname": port, "address": mac, "net_ns_fd": self._namespace(host)}
                 ip.link("add", ifname=outer, kind="veth", peer=peer)
                 set_offload(outer, "gro", True)
+                set_offload(outer, "tx_checksum", False)  # else what GRO put together comes to XDP unfinished
                 ip.link("set", index=_index(ip, outer), master=_index(ip, bridge))
                 ip.link("set", index=_index(ip, outer), state="up")
             with namespaces.entered(self._namespace(host)), IPRoute() as ip:
