@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+import shutil
 import socket
 import subprocess
+import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
@@ -16,7 +18,7 @@ from benchmarks.measure import ROUNDS, Figure, Unavailable, figure, ratio
 from ebpfnf.errors import EbpfnfError
 from ebpfnf.lab import namespaces
 from ebpfnf.model import Vm
-from ebpfnf.vm import build, control, lifecycle, manifest, qemu, tap
+from ebpfnf.vm import build, control, domain, lifecycle, manifest, qemu, tap
 from ebpfnf.vm.lifecycle import Name
 
 PLAIN, PACKING = "sqli_stream+url_filter", "compress"  # the largest without libraries, and with
@@ -35,6 +37,7 @@ def run() -> list[Figure]:
         namespaces.create(_SPACE)
         stack.callback(namespaces.remove, _SPACE)
         stack.enter_context(namespaces.entered(_SPACE))
+        stack.callback(shutil.rmtree, domain.home(), ignore_errors=True)
         best = qemu.accelerator(build.image(PACKING).path).name
         accelerators = list(dict.fromkeys(("tcg", best)))
         return [*_sizes(), *_raw(scratch, accelerators), *_libvirt(scratch), *_many(scratch), *_packets(scratch, accelerators)]
@@ -113,7 +116,7 @@ def _libvirt(scratch: Path) -> list[Figure]:
             if not number:  # the driver and the accelerator were looked for
                 samples = {"start": [], "wake": []}
     except EbpfnfError as error:
-        print(f"vms: left out: by libvirt: {error}")
+        print(f"vms: left out: by libvirt: {error}", file=sys.stderr)
         return []
     return [
         figure("from libvirt's start to ready", samples["start"], "ms", 350.0),
@@ -161,7 +164,7 @@ def _packets(scratch: Path, accelerators: list[str]) -> Iterator[Figure]:
             _answers(lambda: rate("linux0", 100))
             arms["a Linux guest with AF_PACKET, tcg"] = "linux0"
         except Unavailable as missing:
-            print(f"vms: left out: a Linux guest: {missing}")
+            print(f"vms: left out: a Linux guest: {missing}", file=sys.stderr)
         samples: dict[str, list[float]] = {name: [] for name in arms}
         for number in range(ROUNDS):
             for name in list(arms) if number % 2 else reversed(arms):
