@@ -136,7 +136,7 @@ def test_monitoring_counts_what_the_firewall_passed():
 
 def test_work_goes_behind_a_drop_over_what_has_no_order_with_it():
     after, certificate = optimise.optimise(graph([s.HASH, s.DSCP, s.SIZES, s.RATE, s.PICK]), FIELDS)
-    assert _stages(after) == ["v2.sizes", "v3.rate", "v0.hash", "v4.pick", "v1.dscp_mark"], "the count stays before the drop, the rest goes behind"
+    assert _stages(after) == ["v2.sizes", "v3.rate", "v0.hash", "v4.pick", "v1.dscp_mark"], "the count stays, the rest goes behind the drop"
     moved = {step.of: step.why for step in certificate.steps if step.kind == "swap"}
     assert moved[0, 2] == "'v3.rate' may end the packet, and 'v0.hash' and 'v2.sizes' have no order"
     assert moved[0, 3] == "'v3.rate' may end the packet, and the two commute"
