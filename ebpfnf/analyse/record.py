@@ -11,7 +11,7 @@ from ebpfnf.model import Graph
 from ebpfnf.tables.types import Type, type_of
 
 _TYPES = {"struct ip_addr": "ip", "struct mac_addr": "mac"}
-_MD = 8 * (1 + 5 + 2)  # behind now, flow and the checksums' sums: struct pkt in packet.h
+_MD = 8 * (1 + 5 + 1)  # behind now, flow and the checksums' sums: struct pkt in packet.h
 
 
 def places(graph: Graph) -> dict[str, tuple[int, Type]]:

@@ -75,7 +75,7 @@ def record_words(fields: Fields, stages: Sequence[Stage]) -> int:
     size = _end(metadata_members(fields))
     for _, members in own_metadata(stages):
         size = -(-size // _align(members)) * _align(members) + struct_size(members)
-    return 1 + 5 + 2 + -(-size // 8)
+    return 1 + 5 + 1 + -(-size // 8)
 
 
 def scratch_members(stage: Stage) -> tuple[Member, ...]:

@@ -76,6 +76,7 @@ class TableView:
     constants: tuple[Constant, ...]
     buckets: tuple[int, ...]
     words: int
+    shared: tuple[int, ...]  # those of the words that are no address's
     ranges: int
     record_size: int
     values_at: int
@@ -92,11 +93,13 @@ def template_view(table: Table, prefix: str, ids: Mapping[str, int]) -> TableVie
     key, value = key_type(table), value_type(table)
     constants = _constants(value)
     words = ranges = record_size = values_at = states = 0
-    size, gather = table.size, tuple[Gather, ...]()
+    size, gather, shared = table.size, tuple[Gather, ...](), tuple[int, ...]()
     if table.kind == "acl":
         size, layout = capacity(table), acl_layout(table)
         words, ranges, record_size, values_at = layout.words, layout.ranges, layout.record_size, layout.values_at(size)
         gather = tuple(_gather(part) for part in layout.parts)
+        addresses = {g.word + k for g in gather if g.how == "address" for k in (0, 1)}
+        shared = tuple(word for word in range(words) if word not in addresses)
     elif table.kind == "automaton":
         states = capacity(table)
     elif table.kind == "consistent_hash":
@@ -106,7 +109,7 @@ def template_view(table: Table, prefix: str, ids: Mapping[str, int]) -> TableVie
         has_stats=int(has_stats(table)), filled_by_packets=int(table.filled_by == "packets"),
         evicts=int(table.when_full == "evict"), host=int(table.scope == "host"), size=size,
         key=_ctype(key, f"{prefix}_{name}_key"), value=_ctype(value, f"{prefix}_{name}_value"), constants=constants,
-        buckets=tuple(table.buckets), words=words, ranges=ranges, record_size=record_size, values_at=values_at, slots=maglev.SLOTS,
+        buckets=tuple(table.buckets), words=words, shared=shared, ranges=ranges, record_size=record_size, values_at=values_at, slots=maglev.SLOTS,
         states=states, gather=gather, aliases=_aliases(table, name, constants), direct=direct_view(table, key, value),
     )  # fmt: skip
 

@@ -57,6 +57,7 @@ struct pkt { struct flow flow; struct mac_addr eth_src, eth_dst; u8 dscp; u8 zer
 struct input { u64 out[4]; u64 argument; struct pkt pkt; };
 #define record_save(p) memory_barrier()
 #define record_load(p) memory_barrier()
+#define parsed_settle(p) memory_barrier()
 #define get_eth_src(p) ((p)->eth_src)
 #define get_eth_dst(p) ((p)->eth_dst)
 #define get_eth_type(p) ((p)->m.eth_type)

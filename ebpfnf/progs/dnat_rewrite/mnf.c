@@ -20,22 +20,21 @@ static inline u32 LOCAL(restore)(struct pkt *pkt)
 
 static inline u32 LOCAL(begin)(struct pkt *pkt)
 {
-	struct flow client = pkt->flow, reply;
-	struct sessions_value service = { .last_seen = pkt->now, .addr = client.daddr, .port = client.dport };
+	struct flow reply = flow_reverse(&pkt->flow);
+	struct sessions_value service = { .last_seen = pkt->now, .addr = pkt->flow.daddr, .port = pkt->flow.dport };
 	struct sessions_value backend = { .last_seen = pkt->now, .addr = pkt->m.backend_ip, .port = pkt->m.backend_port };
 	struct sessions_value *other;
 
 	if (ip_is_zero(&backend.addr))
 		return DROP(no_family);
 
-	reply = flow_reverse(&client);
 	reply.saddr = backend.addr;
 	reply.sport = backend.port;
 	other = sessions_lookup(&reply);
 	if (LOCAL(alive)(other, pkt->now) && !(ip_equal(&other->addr, &service.addr) && other->port == service.port))
 		return DROP(reply_taken);
 
-	if (sessions_touch(&reply, &service) || sessions_touch(&client, &backend))
+	if (sessions_touch(&reply, &service) || sessions_touch(&pkt->flow, &backend))
 		return DROP(sessions_full);
 	set_ip_dst(pkt, &backend.addr);
 	set_l4_dport(pkt, backend.port);

@@ -16,16 +16,23 @@ inline_always u16 half_at(const struct pkt *pkt, u64 offset)
 	return half ? bpf_ntohs(*half) : 0;
 }
 
-/* RFC 1624, equation 3: the sum grows by the complement of the old word and the new word. Words of 32 bits, or of 16: folded
- * they are the same. A packet has fewer than 2^14 of either, so the sum stays below 2^48. */
-inline_always void csum_replace(u64 *sum, u32 old, u32 new)
+/* A one's complement sum in 32 bits grows. */
+inline_always void csum_add(u32 *sum, u64 by)
 {
-	*sum += (u64)(u32)~old + new;
+	by += *sum;
+	by = (by & 0xffffffff) + (by >> 32);
+	*sum = by + (by >> 32);
 }
 
+/* RFC 1624, equation 3: the sum grows by the complement of the old word and the new word, of 16 bits or of 32. */
+inline_always void csum_replace(u32 *sum, u32 old, u32 new)
+{
+	csum_add(sum, (u64)(u32)~old + new);
+}
+
+/* Of a sum in 32 bits and one word more. */
 inline_always u16 csum_fold(u64 sum)
 {
-	sum = (sum & 0xffffffff) + (sum >> 32);
 	sum = (sum & 0xffff) + (sum >> 16);
 	return (sum & 0xffff) + (sum >> 16);
 }
@@ -163,13 +170,11 @@ inline_always void set_ip_at(struct pkt *pkt, u64 v4, u64 v6, struct ip_addr *se
 		return;
 	if (pkt->m.ip_version == 4) {
 		be32 *at = bytes_at(pkt, pkt->m.l3 + v4, 4);
-		u64 sum = 0;
 
 		if (!at)
 			return;
-		csum_replace(&sum, seen->w[3], addr->w[3]);
-		pkt->csum_l3 += sum;
-		pkt->csum_l4 += sum;
+		csum_replace(&pkt->csum_l3, seen->w[3], addr->w[3]);
+		csum_replace(&pkt->csum_l4, seen->w[3], addr->w[3]);
 		*at = addr->w[3];
 	} else {
 		be32 *at = bytes_at(pkt, pkt->m.l3 + v6, 16);

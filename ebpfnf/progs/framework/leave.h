@@ -14,26 +14,23 @@ inline_always void count(struct pkt *pkt, u32 counter)
 
 inline_always void leave(struct pkt *pkt, u32 action, u32 counter, u32 port, u32 position)
 {
-	pkt->ending.action = action;
-	pkt->ending.counter = counter;
-	pkt->ending.port = port;
-	pkt->ending.position = position;
+	pkt->slot->exit.ending = (struct ending){ action, counter, port, position };
 }
 
 inline_always int ended(struct pkt *pkt)
 {
-	u64 counter = pkt->ending.counter;
+	struct ending *ending = &pkt->slot->exit.ending;
+	u64 counter = ending->counter;
 
 	as_checked(counter);
 	if (counter >= COUNTERS)
 		return XDP_ABORTED;
 	pkt->slot->counts[counter]++;
 	if (HOST->flags & HOST_RECORDS) {
-		pkt->slot->exit.ending = pkt->ending;
 		pkt->slot->exit.mark++;
 		record_save(pkt);
 	}
-	return pkt->ending.action;
+	return ending->action;
 }
 
 /* Every way out but a drop emits the bytes as written so far. */

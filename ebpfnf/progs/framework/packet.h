@@ -46,12 +46,11 @@ struct slot {
 struct pkt {
 	struct xdp_md *ctx;
 	struct slot *slot;
-	struct ending ending;
 	/* From here on the record travels from segment to segment. */
 	u64 now;
 	struct flow flow;
-	u64 csum_l3;		/* one's complement sums of what setters changed, for the exit */
-	u64 csum_l4;
+	u32 csum_l3;		/* one's complement sums of what setters changed, for the exit */
+	u32 csum_l4;
 	struct md m;
 };
 

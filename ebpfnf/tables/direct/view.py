@@ -19,6 +19,9 @@ class Dim:
 
     wide: int  # 1: address or MAC, through a trie; 0: a cell for each value
     mac: int
+    range: int  # 1: range number `word`, else bits of word `word` from `shift` on
+    word: int
+    shift: int
     at: int
     last: int  # the largest of its values
     dear: int  # 1: read from the packet, not from its record
@@ -86,6 +89,7 @@ def _acl(view: DirectView, table: Table, value: Type) -> DirectView:
         aggregates=rules.aggregates(slots), words=slots // 64, vector_size=8 * rules.aggregates(slots) + slots // 8,
         area_size=shape.map_size(table, value) - view.at, order_at=rules.order_at(layout, slots),
         dims=tuple(
-            Dim(int(d.wide), int(d.mac), d.at, (1 << d.bits) - 1, int(d.part.name in _DEAR)) for d in rules.dims(layout, slots)
+            Dim(int(d.wide), int(d.mac), int(d.range), d.word, d.shift, d.at, (1 << d.bits) - 1, int(d.part.name in _DEAR))
+            for d in rules.dims(layout, slots)
         ),
     )  # fmt: skip
