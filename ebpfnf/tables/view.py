@@ -109,7 +109,8 @@ def template_view(table: Table, prefix: str, ids: Mapping[str, int]) -> TableVie
         has_stats=int(has_stats(table)), filled_by_packets=int(table.filled_by == "packets"),
         evicts=int(table.when_full == "evict"), host=int(table.scope == "host"), size=size,
         key=_ctype(key, f"{prefix}_{name}_key"), value=_ctype(value, f"{prefix}_{name}_value"), constants=constants,
-        buckets=tuple(table.buckets), words=words, shared=shared, ranges=ranges, record_size=record_size, values_at=values_at, slots=maglev.SLOTS,
+        buckets=tuple(table.buckets), words=words, shared=shared, ranges=ranges, record_size=record_size,
+        values_at=values_at, slots=maglev.SLOTS,
         states=states, gather=gather, aliases=_aliases(table, name, constants), direct=direct_view(table, key, value),
     )  # fmt: skip
 
