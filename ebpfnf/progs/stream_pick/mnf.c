@@ -53,29 +53,35 @@ static inline u32 LOCAL(judge)(struct pkt *pkt, struct flows_value *known)
 	return TO(stream);
 }
 
+static inline u32 LOCAL(from_server)(struct pkt *pkt)
+{
+	struct flow client = flow_reverse(&pkt->flow);
+	struct flows_value *known = flows_lookup(&client);
+	u32 ack = get_tcp_ack(pkt);
+	u8 streamed = known ? known->streamed : 0;
+
+	/* The server's word alone begins a connection anew: a client could say it in the middle of one. */
+	if (LOCAL(accepts)(pkt) && !(known && known->start == ack))
+		flows_touch(&client, &(struct flows_value){ .start = ack, .last = ack, .following = ack, .streamed = streamed });
+	return streamed ? TO(stream) : NEXT;
+}
+
 MNF(struct pkt *pkt)
 {
-	int to_server = pkt->flow.dport == cfg.port;
-	struct flow client = to_server ? pkt->flow : flow_reverse(&pkt->flow);
-	struct flows_value *known, begun = {};
+	struct flows_value *known;
 
-	if (!(pkt->m.have & HAVE_TCP) || (!to_server && pkt->flow.sport != cfg.port))
+	if (!(pkt->m.have & HAVE_TCP))
+		return NEXT;
+	if (pkt->flow.sport == cfg.port && pkt->flow.dport != cfg.port)
+		return LOCAL(from_server)(pkt);
+	if (pkt->flow.dport != cfg.port)
 		return NEXT;
 
-	known = flows_lookup(&client);
-	if (known && to_server && pkt->m.pl_len)
-		return LOCAL(judge)(pkt, known);
-	if (!to_server && LOCAL(accepts)(pkt)) {
-		/* The server's word alone begins a connection anew: a client could say it in the middle of one. */
-		begun.start = begun.last = begun.following = get_tcp_ack(pkt);
-		begun.streamed = known ? known->streamed : 0;
-		if (known && known->start == begun.start)
-			return begun.streamed ? TO(stream) : NEXT;
-	} else if (to_server && pkt->m.pl_len) {
-		begun.streamed = 1;	/* it is older than this chain */
-	} else {
+	known = flows_lookup(&pkt->flow);
+	if (!pkt->m.pl_len)
 		return known && known->streamed ? TO(stream) : NEXT;
-	}
-	flows_touch(&client, &begun);
-	return begun.streamed ? TO(stream) : NEXT;
+	if (known)
+		return LOCAL(judge)(pkt, known);
+	flows_touch(&pkt->flow, &(struct flows_value){ .streamed = 1 });	/* it is older than this chain */
+	return TO(stream);
 }
