@@ -87,10 +87,10 @@ def scratch_members(stage: Stage) -> tuple[Member, ...]:
     return tuple(members)
 
 
-def slot_layout(words: int, counters: int, scratch_words: int) -> SlotLayout:
+def slot_layout(words: int, counters: int, working_words: int) -> SlotLayout:
     """The slot of one CPU, a multiple of 64 bytes so that no two CPUs share a cache line."""
     counts = RECORD_AT + 8 * words
-    size = counts + 8 * counters + 8 * scratch_words + FIB_SIZE
+    size = counts + 8 * counters + 8 * working_words + FIB_SIZE
     return SlotLayout(size=-(-size // 64) * 64, exit=0, clock=CLOCK_AT, counts=counts, record=RECORD_AT)
 
 

@@ -32,7 +32,8 @@ def generate(graph: Graph, segments: Segments, fields: Fields, bodies: Mapping[s
     configurations, const = layout.configurations(stages)
     words = layout.record_words(fields, graph.meaning.stages)
     scratch = max((-(-layout.struct_size(layout.scratch_members(s)) // 8) for s in stages if s.mnf.scratch), default=1)
-    slot = layout.slot_layout(words, len(counters.all), scratch)
+    making = max((own.making_words for _, own in tables), default=0)
+    slot = layout.slot_layout(words, len(counters.all), scratch + making)
     count = len(segments.groups) + bool(machines)
     framework = (*_maps(graph, count, slot, const), *_vm_maps(numbers, words))
     owners = (chains, *(own for _, own in tables))
@@ -53,6 +54,7 @@ def generate(graph: Graph, segments: Segments, fields: Fields, bodies: Mapping[s
             record_words=CInt(words),
             parsed_words=CInt(layout.parsed_words(fields)),
             scratch_words=CInt(scratch),
+            making_words=CInt(making),
             slot_size=CInt(slot.size),
             vm=_vm(machines, words, counters.unknown) if machines else None,
             metadata=[_member(m) for m in layout.metadata_members(fields)],

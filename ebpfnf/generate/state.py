@@ -12,10 +12,9 @@ from ebpfnf.generate.typed import CIdent, CInt
 from ebpfnf.model import Fields, MapSpec, Stage, Table
 from ebpfnf.names import c_identifier
 from ebpfnf.tables.build import build
-from ebpfnf.tables.layout import kernel_maps
+from ebpfnf.tables.layout import kernel_maps, key_type, layout_digest, value_type
 from ebpfnf.tables.view import template_view
 
-_SETS = ("exact", "connections")
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,11 +32,19 @@ class Made:
     @property
     def loops(self) -> tuple[str, ...]:
         """The functions that accessors hand to bpf_loop, as automaton.c.j2 and direct_sets.c.j2 call them."""
-        return tuple(
-            f"{self.prefix}_{table.name.rpartition('.')[2]}_{'chunk' if table.kind == 'automaton' else 'make'}"
-            for table in self.tables
-            if table.kind == "automaton" or (table.backing == "direct" and table.filled_by == "packets" and table.kind in _SETS)
-        )
+        machines = tuple(f"{self.prefix}_{table.name.rpartition('.')[2]}_chunk" for table in self.tables if table.kind == "automaton")
+        return machines + tuple(f"{self.prefix}_{table.name.rpartition('.')[2]}_make" for table in self._sets)
+
+    @property
+    def making_words(self) -> int:
+        """64-bit words of the largest struct <table>_making in direct_sets.c.j2."""
+        sizes = ((key_type(table).size, value_type(table).size) for table in self._sets)
+        return max((4 + -(-key // 8) + -(-value // 8) for key, value in sizes), default=0)
+
+    @property
+    def _sets(self) -> tuple[Table, ...]:
+        """Directly addressed tables in which packets make entries."""
+        return tuple(t for t in self.tables if t.backing == "direct" and t.filled_by == "packets" and t.kind in ("exact", "connections"))
 
     @property
     def aliases(self) -> tuple[str, ...]:

@@ -21,7 +21,7 @@ from ebpfnf.generate.typed import FRAMEWORK, environment
 from ebpfnf.kernel import maps, programs
 from ebpfnf.kernel.maps import Map
 from ebpfnf.kernel.syscall import cpu_slots
-from ebpfnf.model import ConstLayout, SlotLayout, Source, Table
+from ebpfnf.model import ConstLayout, MapSpec, SlotLayout, Source, Table
 from ebpfnf.tables.direct.choose import chosen
 from ebpfnf.tables.layout import kernel_maps, stats_map_name
 from ebpfnf.tables.match import MatchField, describe
@@ -52,6 +52,9 @@ _HEAD = """
 #include "ebpfnf/types.h"
 #include "ebpfnf/direct.h"
 #define cpu_here() (bpf_get_smp_processor_id() & (CPUS - 1))
+#define MAKING_WORDS 64
+struct slot { u64 making[MAKING_WORDS]; };
+#define slot_here() ((struct slot *)(MAP_VALUE(MAP_slot) + cpu_here() * sizeof(struct slot)))
 struct md { u16 have; u16 eth_type; u16 vlan_id; u8 ip_version; u8 tcp_flags; u8 in_port; u8 zero[3]; };
 struct pkt { struct flow flow; struct mac_addr eth_src, eth_dst; u8 dscp; u8 zero[3]; struct md m; u32 end; };
 struct input { u64 out[4]; u64 argument; struct pkt pkt; };
@@ -88,6 +91,7 @@ int \1(struct xdp_md *ctx)
 inline_always void \1_body(struct input *in, struct pkt *pkt)
 """
 
+_SLOT = MapSpec("slot", "array", 4, 8 * 64, 1, per_cpu_slots=True)
 _ip = lru_cache(maxsize=1 << 16)(ip_bytes)
 
 
@@ -142,7 +146,7 @@ class Rig:
     _stack: ExitStack = field(default_factory=ExitStack)
 
     def __enter__(self) -> Rig:
-        specs = tuple(spec for each in self.tables for spec in kernel_maps(each))
+        specs = (_SLOT, *(spec for each in self.tables for spec in kernel_maps(each)))
         ids = {spec.name: 0x7F000000 + k for k, spec in enumerate(specs)}
         source = self._source(specs, ids)
         with ExitStack() as stack:
@@ -195,7 +199,7 @@ class Rig:
         template = environment().get_template("tables.c.j2").module
         made = Made("s", tuple(self.tables), tuple(specs))
         views, loops = made.views(ids), {0x7E000000 + k: name for k, name in enumerate(made.loops)}
-        defines = "".join(f"#define LOOP_{name} {number}\n" for number, name in loops.items())
+        defines = f"#define MAP_slot {ids['slot']}\n" + "".join(f"#define LOOP_{name} {number}\n" for number, name in loops.items())
         accessors = "".join(str(template.declare(v)) + str(template.accessors(v)) for v in views)
         body = re.sub(r"PROGRAM\((\w+)\)", _PROGRAM, self.body)
         return Source(

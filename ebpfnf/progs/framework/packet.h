@@ -41,6 +41,7 @@ struct slot {
 	u64 counts[COUNTERS];
 	u64 scratch[SCRATCH_WORDS];
 	u64 fib[8];		/* struct bpf_fib_lookup: the stack is too small for it */
+	u64 making[MAKING_WORDS];	/* and for the entry that a table is given */
 };
 
 struct pkt {
