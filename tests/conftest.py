@@ -1,4 +1,5 @@
-"""Which tests can run here, and which side by side. With CI=true and root a skip for want of a right is a failure: nothing is left untested silently."""
+"""Which tests can run here, and which side by side. With CI=true and root a skip for want of a right is a failure: nothing is left
+untested silently."""
 
 from __future__ import annotations
 

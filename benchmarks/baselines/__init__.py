@@ -15,6 +15,9 @@ from ebpfnf.model import Bundle, ConstLayout, Program, SlotLayout, Source
 
 _FIRST_ID, _FIRST_LOOP = 0x7E000000, 0x7D000000  # symbolic ids of maps and functions
 HERE = Path(__file__).parent
+_SLOT = """struct slot { u64 making[MAKING_WORDS]; };
+#define slot_here() ((struct slot *)(MAP_VALUE(MAP_meta) + (cpu_here() + 1) * SLOT_SIZE - sizeof(struct slot)))
+"""
 _ACCESSORS = '#include "baselines/accessors.h"\n'  # stands for what the framework makes of the tables
 
 
@@ -42,6 +45,8 @@ def compiled(file: str, names: tuple[str, ...], bundle: Bundle, *defines: str) -
     owners = _owners(bundle) if _ACCESSORS in text else []
     accessors = _accessors(owners, {name: number for number, name in ids.items()})
     loops = {_FIRST_LOOP + k: name for k, name in enumerate(name for owner in owners for name in owner.loops)}
+    making = max((own.making_words for own in owners), default=0)  # at the end of the slot, where the framework has it too
+    accessors = f"#define MAKING_WORDS {making}\n{_SLOT}{accessors}"
     # pasted, not included: bcc gives functions of included files no section of their own
     text = "".join(f"#define LOOP_{name} {number}\n" for number, name in loops.items()) + text.replace(_ACCESSORS, accessors)
     slot, const = SlotLayout(0, 0, 0, 0), ConstLayout(0, 0, 0, 0, 0)

@@ -12,7 +12,7 @@ from ebpfnf.generate.typed import CIdent, CInt
 from ebpfnf.model import Fields, MapSpec, Stage, Table
 from ebpfnf.names import c_identifier
 from ebpfnf.tables.build import build
-from ebpfnf.tables.layout import kernel_maps, key_type, layout_digest, value_type
+from ebpfnf.tables.layout import kernel_maps, key_type, value_type
 from ebpfnf.tables.view import template_view
 
 
