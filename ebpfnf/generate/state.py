@@ -16,7 +16,6 @@ from ebpfnf.tables.layout import kernel_maps, key_type, value_type
 from ebpfnf.tables.view import template_view
 
 
-
 @dataclass(frozen=True, slots=True)
 class Made:
     """The tables of one owner; names in C begin with `prefix`."""

@@ -1,4 +1,4 @@
-"""The example's chain loads whatever the length of its rule list: each table that may be chosen fits the stack and the verifier beside all else."""
+"""The example loads whatever the length of its rule list: each table that may be chosen fits the stack and the verifier."""
 
 from __future__ import annotations
 
