@@ -59,7 +59,7 @@ def sum_of(path: str) -> str:
 
 
 def to_json(value: Any) -> Any:
-    """A frozen value of model.py as JSON's types: bytes in base64, None where a value is absent."""
+    """A frozen value of ebpfnf.model as JSON's types: bytes in base64, None where a value is absent."""
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
         return {f.name: to_json(getattr(value, f.name)) for f in dataclasses.fields(value)}
     if isinstance(value, Enum):

@@ -2,7 +2,7 @@
 #ifndef EBPFNF_PACKET_H
 #define EBPFNF_PACKET_H
 
-/* What the agent measured on this host (const map; ConstLayout in model.py names the offsets). */
+/* What the agent measured on this host (const map; ConstLayout in model/program.py names the offsets). */
 struct host {
 	u32 cpu_mask;
 	u32 flags;
