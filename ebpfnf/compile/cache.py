@@ -11,6 +11,7 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
+from ebpfnf import caches
 from ebpfnf.model import Program
 
 _LIMIT = 64 << 20  # bytes kept in all
@@ -19,7 +20,7 @@ _BYTES = ("insns", "btf", "func_info", "line_info")
 
 def load(key: str) -> tuple[Program, ...] | None:
     """What was stored under `key`, or None."""
-    folder = _folder()
+    folder = caches.folder()
     if folder is None:
         return None
     try:
@@ -35,7 +36,7 @@ def load(key: str) -> tuple[Program, ...] | None:
 
 def store(key: str, programs: tuple[Program, ...]) -> None:
     """Keep these; a full or read-only disk is no error."""
-    folder = _folder()
+    folder = caches.folder()
     if folder is None:
         return
     body = json.dumps([_plain(program) for program in programs]).encode()
@@ -52,22 +53,9 @@ def store(key: str, programs: tuple[Program, ...]) -> None:
         _prune(folder)
 
 
-def _folder() -> Path | None:
-    """Where, or None: switched off, or a folder of somebody else, who could choose what root loads."""
-    if os.environ.get("EBPFNF_CACHE") == "off":
-        return None
-    base = os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")
-    folder = Path(base) / "ebpfnf"
-    try:
-        return folder if folder.stat().st_uid == os.geteuid() else None
-    except FileNotFoundError:
-        return folder if folder.is_absolute() else None
-    except OSError:
-        return None
-
-
 def _prune(folder: Path) -> None:
-    entries = sorted(((entry.stat(), entry.path) for entry in os.scandir(folder)), key=lambda item: item[0].st_mtime, reverse=True)
+    files = ((entry.stat(), entry.path) for entry in os.scandir(folder) if entry.is_file())
+    entries = sorted(files, key=lambda item: item[0].st_mtime, reverse=True)
     total = 0
     for stat, path in entries:
         total += stat.st_size

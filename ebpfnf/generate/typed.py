@@ -10,6 +10,7 @@ from typing import Any
 import jinja2
 from markupsafe import Markup
 
+from ebpfnf import caches
 from ebpfnf.errors import GenerateError
 
 _IDENTIFIER = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,127}\Z")
@@ -62,4 +63,17 @@ def environment() -> jinja2.Environment:
         lstrip_blocks=True,
         keep_trailing_newline=True,
         autoescape=True,  # so that what a macro of ours rendered is Markup, which no value from outside is
+        bytecode_cache=_kept(),
     )
+
+
+def _kept() -> jinja2.BytecodeCache | None:
+    """Templates as Python, from one run to the next: reading them takes as long as all the rest of generating. None: nothing can be kept."""
+    folder = caches.folder()
+    try:
+        if folder is not None:
+            (folder / "templates").mkdir(mode=0o700, parents=True, exist_ok=True)
+            return jinja2.FileSystemBytecodeCache(str(folder / "templates"))
+    except OSError:
+        pass
+    return None
