@@ -68,7 +68,7 @@ def environment() -> jinja2.Environment:
 
 
 def _kept() -> jinja2.BytecodeCache | None:
-    """Templates as Python, from one run to the next: reading them takes as long as all the rest of generating. None: nothing can be kept."""
+    """Templates as Python, from one run to the next: reading them takes as long as all other generating. None: nothing can be kept."""
     folder = caches.folder()
     try:
         if folder is not None:
