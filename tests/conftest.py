@@ -7,9 +7,12 @@ import os
 from collections.abc import Generator
 
 import pytest
+from xdist.remote import Producer
+from xdist.scheduler import LoadScopeScheduling
 
 ROOT_MARKERS = {"kernel", "lab", "faults", "fleet", "vm"}
-ALONE_MARKERS = ROOT_MARKERS - {"kernel"}  # hosts, links and machines under load: never two of them at a time
+# Hosts, links and machines under load: never two of them at a time.
+ALONE = tuple(f"tests/{folder}/" for folder in ("docs", "fleet", "faults", "lab", "vm"))
 
 
 def missing() -> str:
@@ -31,9 +34,20 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             what = what or "sshd (apt-get install openssh-server)"
         if what:
             item.add_marker(pytest.mark.skip(reason=f"missing: {what}"))
-        if ALONE_MARKERS & markers:
-            item.add_marker(pytest.mark.xdist_group("alone"))
-    items.sort(key=lambda item: item.get_closest_marker("xdist_group") is None)
+    items.sort(key=lambda item: not item.nodeid.startswith(ALONE))
+
+
+class OneAlone(LoadScopeScheduling):
+    """A file's tests stay together, and so do all that must not run side by side."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        return "alone" if nodeid.startswith(ALONE) else nodeid.partition("::")[0]
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> OneAlone:
+    """What stands first begins first: not what has the most tests, which says little of its time."""
+    config.option.loadscopereorder = False
+    return OneAlone(config, log)
 
 
 @pytest.hookimpl(wrapper=True)

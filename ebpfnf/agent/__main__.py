@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import argparse
 import base64
-import contextlib
 import json
+import os
 import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -90,8 +90,10 @@ def _payload(file: str) -> Mapping[str, Any]:
 
 
 def _line(value: Mapping[str, Any]) -> None:
-    with contextlib.suppress(BrokenPipeError):  # whoever asked is gone: what was begun is brought to its end all the same
+    try:
         print(json.dumps(value, separators=(",", ":")), flush=True)
+    except BrokenPipeError:  # whoever asked is gone: what was begun is brought to its end all the same
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 if __name__ == "__main__":
