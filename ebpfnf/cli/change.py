@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -25,6 +25,9 @@ from ebpfnf.cli.common import (
 )
 from ebpfnf.cli.text import Output
 from ebpfnf.errors import EbpfnfError, PrivilegeError
+
+if TYPE_CHECKING:
+    from ebpfnf.fleet.host import Host
 
 PENDING = 2
 
@@ -48,6 +51,7 @@ def plan(
     if explain_ or drawings:
         explain.show(file, granularity(granularity_), drawings, output is Output.json)
         return
+    where = host(context, "" if hosts else "plan")
     bundle = built(file, granularity_)
     if output is Output.text:
         draw.plan(bundle)
@@ -64,7 +68,7 @@ def plan(
     refusal: EbpfnfError | None = None
     try:
         options = {"keep_entries": keep_entries, "discard_entries": discard_entries}
-        actions = host(context).run("plan", {**shipped(bundle), **options}, heard)
+        actions = where.run("plan", {**shipped(bundle), **options}, heard)
     except PrivilegeError as problem:  # what the chain means is worth knowing without root
         why_not = str(problem)
     except EbpfnfError as problem:
@@ -99,6 +103,8 @@ def deploy(
     output: OutputOption = Output.text,
 ) -> None:
     """Make a chain.yaml run. Traffic of an earlier generation goes on until one flip; nothing changes when nothing differs."""
+    command = "dry-run" if dry_run else "apply"
+    where = host(context, "" if hosts else command)
     bundle = built(file, granularity_)
     options = {"keep_entries": keep_entries, "discard_entries": discard_entries}
     if hosts := placed(context, file, hosts):
@@ -108,7 +114,7 @@ def deploy(
         return
     payload = {**shipped(bundle), **options}
     if dry_run:
-        actions = host(context).run("dry-run", payload)
+        actions = where.run(command, payload)
         if output is Output.json:
             text.as_json({"deployment": bundle.deployment, "digest": bundle.digest, "dry_run": True, "actions": actions})
         else:
@@ -117,7 +123,7 @@ def deploy(
         return
     if discard_entries:
         text.confirmed(f"discard the entries of '{bundle.deployment}' that were changed live?", yes)
-    _report(_run(context, "apply", payload, f"deploying {bundle.deployment}"), output)
+    _report(_run(where, command, payload, f"deploying {bundle.deployment}"), output)
 
 
 def swap(
@@ -152,7 +158,7 @@ def swap(
         else:
             text.line(f"the kernel takes '{stage}' from {with_}; nothing was changed")
         return
-    _report(_run(context, "apply", {**shipped(bundle), "keep_entries": True}, f"swapping {stage}"), output)
+    _report(_run(where, "apply", {**shipped(bundle), "keep_entries": True}, f"swapping {stage}"), output)
 
 
 def _leaving(command: str, question: str, doing: str, words: str) -> Callable[..., None]:
@@ -169,7 +175,7 @@ def _leaving(command: str, question: str, doing: str, words: str) -> Callable[..
         if hosts:
             everywhere.change(hosts, deployment, command, output)
             return
-        _report(_run(context, command, {"deployment": deployment}, doing.format(deployment)), output)
+        _report(_run(host(context), command, {"deployment": deployment}, doing.format(deployment)), output)
 
     leave.__name__, leave.__doc__ = command, words
     return leave
@@ -183,9 +189,9 @@ undeploy = _leaving(
 )
 
 
-def _run(context: typer.Context, command: str, payload: Mapping[str, Any], words: str) -> Mapping[str, Any]:
+def _run(where: Host, command: str, payload: Mapping[str, Any], words: str) -> Mapping[str, Any]:
     with text.working(words) as say:
-        result: Mapping[str, Any] = host(context).run(command, payload, lambda event: say(f"{words}: {event['step']}"))
+        result: Mapping[str, Any] = where.run(command, payload, lambda event: say(f"{words}: {event['step']}"))
     return result
 
 

@@ -26,11 +26,14 @@ SignOption = Annotated[Path | None, typer.Option("--sign", metavar="KEY", help="
 GranularityOption = Annotated[str, typer.Option("--granularity", help="Override the file's: auto, mnf, vnf or chain.", metavar="G")]
 
 
-def host(context: typer.Context) -> Host:
-    """Where the commands act: this machine, or a network namespace of it."""
+def host(context: typer.Context, ahead: str = "") -> Host:
+    """Where the commands act: this machine, or a network namespace of it. `ahead`: a command that will follow, to get ready for."""
     from ebpfnf.fleet.local import LocalHost
 
-    return LocalHost(netns=context.obj or "")
+    here = LocalHost(netns=context.obj or "")
+    if ahead:
+        here.begin(ahead)
+    return here
 
 
 def shipped(bundle: Bundle) -> dict[str, Any]:

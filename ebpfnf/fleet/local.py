@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 import threading
+import weakref
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -24,17 +25,18 @@ class LocalHost:
         self._netns = netns
         source = str(Path(ebpfnf.__file__).parent.parent)
         self._environment = {**os.environ, "PYTHONPATH": source, **(environment or {})}
+        self._ahead: dict[str, subprocess.Popen[str]] = {}
+
+    def begin(self, command: str) -> None:
+        """Start the agent for a command that `run` will be asked for: it gets ready meanwhile, and does nothing without a payload."""
+        child = self._ahead[command] = self._start(command)
+        weakref.finalize(self, _end, child)
 
     def run(self, command: str, payload: Mapping[str, Any], on_event: OnEvent = ignore) -> Any:
         """See `Host.run`."""
-        netns = ["--netns", self._netns] if self._netns else []
-        # -s: what a user installed for himself must not run as root
-        argv = [sys.executable, "-s", "-m", "ebpfnf.agent", *netns, command]
         answer = Answer(on_event)
         complaint: list[str] = []
-        with subprocess.Popen(
-            argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=self._environment
-        ) as child:
+        with self._ahead.pop(command, None) or self._start(command) as child:
             assert child.stdin and child.stdout and child.stderr
             stderr = child.stderr
             reader = threading.Thread(target=lambda: complaint.append(stderr.read()), daemon=True)
@@ -51,3 +53,17 @@ class LocalHost:
         how = f"killed by signal {-child.returncode}" if child.returncode < 0 else f"status {child.returncode}"
         words = f"the agent on '{self.name}' ended without an answer: {how}" + (f": {last[-1]}" if last else "")
         return answer.result(HostUnreachable(words, cure="'ebpfnf status' tells what runs there"))
+
+    def _start(self, command: str) -> subprocess.Popen[str]:
+        netns = ["--netns", self._netns] if self._netns else []
+        # -s: what a user installed for himself must not run as root
+        argv = [sys.executable, "-s", "-m", "ebpfnf.agent", *netns, command]
+        pipe = subprocess.PIPE
+        return subprocess.Popen(argv, stdin=pipe, stdout=pipe, stderr=pipe, text=True, env=self._environment)
+
+
+def _end(child: subprocess.Popen[str]) -> None:
+    """One that was not needed in the end."""
+    if child.poll() is None:
+        child.kill()
+        child.communicate()
