@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import base64
+import gc
 import json
 import os
 import sys
@@ -20,6 +21,8 @@ from ebpfnf.agent.denial import refused
 from ebpfnf.agent.serve import serve
 from ebpfnf.bundle import MAGIC
 from ebpfnf.errors import AgentError, EbpfnfError, VerifierError
+
+gc.set_threshold(100_000, 20, 100)  # what a command makes lives as long as it does
 
 
 def main(arguments: list[str] | None = None) -> int:

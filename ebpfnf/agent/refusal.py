@@ -21,7 +21,7 @@ _CURES = (
     ("complex", "fewer branches: state that steers them inside a loop belongs into scratch"),
     ("infinite loop", "loops need a constant bound"),
     ("or_null", "test the pointer that a lookup returned before using it"),
-    ("stack", "at most 512 bytes of locals: large ones belong into scratch"),
+    ("stack", "at most 512 bytes of locals: large ones belong into scratch; or granularity: vnf"),
 )
 _KEPT = 24  # lines of the log: what led to the refusal, not how the program began
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -13,6 +14,7 @@ from ebpfnf.cli.text import Output
 if TYPE_CHECKING:
     from ebpfnf.fleet.host import Host
     from ebpfnf.model import Bundle
+    from ebpfnf.model import Deployment as Said
 
 ChainFile = Annotated[Path, typer.Argument(metavar="CHAIN.YAML", help="The deployment's file.", show_default=False)]
 Deployment = Annotated[str, typer.Argument(metavar="DEPLOYMENT", help="A deployment's name.", show_default=False)]
@@ -45,11 +47,9 @@ def shipped(bundle: Bundle) -> dict[str, Any]:
 
 def placed(context: typer.Context, file: Path, hosts: str) -> str:
     """The hosts to act on: those given, else those of the file's `place:`; empty for this machine."""
-    from ebpfnf import spec
-
     if hosts or context.obj:
         return "" if hosts == "here" else hosts
-    return spec.load(file).place
+    return _loaded(file).place
 
 
 def built(file: Path, wanted: str) -> Bundle:
@@ -58,7 +58,14 @@ def built(file: Path, wanted: str) -> Bundle:
     from ebpfnf.cli import text
 
     with text.working(f"compiling {file}"):
-        return pipeline.build_file(file, granularity(wanted))
+        return pipeline.build(_loaded(file), granularity(wanted))
+
+
+@cache
+def _loaded(file: Path) -> Said:
+    from ebpfnf import spec
+
+    return spec.load(file)
 
 
 def granularity(text: str) -> str:
