@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -147,17 +147,25 @@ def status(output: OutputOption = Output.text) -> None:
     from ebpfnf.lab.hosts import HostLab, host_labs
     from ebpfnf.lab.lab import Lab, labs
 
-    found: dict[str, tuple[Any, ...]] = {name: Lab(name).status() for name in labs()}
-    for name in host_labs():
-        found[name] = (*found.get(name, ()), *HostLab(name).status())
+    spaces = {name: Lab(name).status() for name in labs()}
+    machines = {name: HostLab(name).status() for name in host_labs()}
     if output is Output.json:
-        text.as_json({name: [dataclasses.asdict(host) for host in hosts] for name, hosts in found.items()})
-    elif not found:
+        text.as_json(
+            {
+                name: [dataclasses.asdict(host) for host in spaces.get(name, ())] + [dataclasses.asdict(m) for m in machines.get(name, ())]
+                for name in (*spaces, *machines)
+            }
+        )
+        return
+    if not spaces and not machines:
         text.line("no lab is up")
-    else:
-        for name, hosts in found.items():
-            for host in hosts:
-                text.line(f"{name}: {host}")
+    for name, hosts in spaces.items():
+        rows = [
+            (h.name, h.namespace, "up" if h.up else "gone", f"pid {h.server}" if h.server else "", "\n".join(h.addresses)) for h in hosts
+        ]
+        text.table(f"lab {name}", ("host", "namespace", "state", "web server", "addresses"), rows)
+    for name, row in machines.items():
+        text.table(f"lab {name}", ("machine", "address", "state"), [(m.name, m.address, "on" if m.pid else "off") for m in row])
 
 
 def _root() -> None:

@@ -66,7 +66,7 @@ class Lab:
         from ebpfnf.lab.wiring import wire  # pyroute2 is needed here only
 
         if self.name in labs():
-            raise AgentError(f"lab '{self.name}' is up", cure=f"ebpfnf lab down {self.name}")
+            raise AgentError(f"lab '{self.name}' is up", cure=f"ebpfnf lab down --name {self.name}")
         try:
             (STATE / self.name).mkdir(parents=True)
         except FileExistsError:

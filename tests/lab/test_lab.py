@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import socket
@@ -32,6 +33,15 @@ def test_the_servers_answer_and_every_answer_is_checked(lab: Lab, address: str, 
     answers = fetch(lab, address, 200, port=8080, path="/a?b=%20", source=source)
     assert answers.ok and answers.sent == 200
     assert dict(answers.by_backend) == {"web1" if address.endswith("11") else "web2": 200}
+
+
+def test_status_is_for_people_and_for_programs(lab: Lab) -> None:
+    def said(*options: str) -> str:
+        return subprocess.run([sys.executable, "-m", "ebpfnf.cli.main", "lab", "status", *options], stdout=-1, text=True, check=True).stdout
+
+    (row,) = (words.split() for words in said().splitlines() if lab.namespace("web1") in words)
+    assert [row[0], row[2], row[3]] == ["web1", "up", "pid"]
+    assert {host["name"] for host in json.loads(said("-o", "json"))[lab.name]} >= {"client", "dut", "web1"}
 
 
 def test_no_answer_is_a_failure_with_a_reason(lab: Lab) -> None:
