@@ -69,11 +69,12 @@ def _ours(scratch: Path, accelerator: str, interface: str, name: str = PLAIN) ->
     config = scratch / "config"
     config.write_bytes(_config(scratch, name))
     tap.create(interface)
+    command = qemu.command(build.image(name).path, accelerator, interface, config=config)
     with socket.socket(socket.AF_PACKET, socket.SOCK_RAW, socket.htons(control.TYPE)) as line:
         line.bind((interface, control.TYPE))
         line.settimeout(30)
         began = time.perf_counter()
-        with _guest(qemu.command(build.image(name).path, accelerator, interface, config=config), interface) as process:
+        with _guest(command, interface) as process:
             found = control.answer(line.recv(2048))
             assert found and found.operation is control.Operation.READY
             yield process, (time.perf_counter() - began) * 1e3

@@ -41,7 +41,7 @@ class Accelerator:
 
 def command(image: Path, accelerator: str, tap: str = "", mac: str = "02:00:00:00:00:01", config: Path | None = None) -> list[str]:
     """The command line of a guest with its console on standard output."""
-    words = [QEMU, "-accel", accelerator, "-M", "pc", "-bios", str(FIRMWARE), "-m", str(MEMORY), "-kernel", str(image)]
+    words = [QEMU, "-accel", accelerator, "-M", "pc,acpi=off", "-bios", str(FIRMWARE), "-m", str(MEMORY), "-kernel", str(image)]
     words += ["-nodefaults", "-no-user-config", "-no-reboot", "-display", "none", "-serial", "stdio"]
     words += ["-sandbox", "on,obsolete=deny,elevateprivileges=deny,spawn=deny,resourcecontrol=deny"]
     if config:

@@ -167,7 +167,7 @@ protection_fault:
 	jz 9f
 	push %rbx
 	mov 16(%rsp), %rbx
-	movzwl (%rbx), %ebx
+	movzbl (%rbx), %ebx
 	cmp $0xf4, %bl
 	je 1f
 	cmp $0xee, %bl
@@ -178,31 +178,21 @@ protection_fault:
 	je 4f
 	cmp $0xed, %bl
 	je 5f
-	cmp $0xef66, %bx
-	je 6f
-	cmp $0xed66, %bx
-	je 7f
 	pop %rbx
 9:	push $13
 	jmp fault
 1:	sti
 	hlt
 	cli
-	jmp 8f
+	jmp 6f
 2:	out %al, %dx
-	jmp 8f
+	jmp 6f
 3:	out %eax, %dx
-	jmp 8f
+	jmp 6f
 4:	in %dx, %al
-	jmp 8f
+	jmp 6f
 5:	in %dx, %eax
-	jmp 8f
 6:	incq 16(%rsp)
-	out %ax, %dx
-	jmp 8f
-7:	incq 16(%rsp)
-	in %dx, %ax
-8:	incq 16(%rsp)
 	pop %rbx
 	add $8, %rsp
 	iretq

@@ -8,11 +8,6 @@ static inline void outb(u16 port, u8 value)
 	__asm__ volatile("outb %0, %1" : : "a"(value), "d"(port) : "memory");
 }
 
-static inline void outw(u16 port, u16 value)
-{
-	__asm__ volatile("outw %0, %1" : : "a"(value), "d"(port) : "memory");
-}
-
 static inline void outl(u16 port, u32 value)
 {
 	__asm__ volatile("outl %0, %1" : : "a"(value), "d"(port) : "memory");
@@ -72,6 +67,7 @@ char *fwcfg_read(const char *name, u32 most, u32 *len);
 
 /* clock.c */
 void clock_begin(void);
+void clock_measure(void);	/* a millisecond later at the earliest: it waits for that */
 void clock_update(void);
 
 /* pci.c */

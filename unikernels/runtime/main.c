@@ -73,11 +73,11 @@ void guest_main(const struct start_info *info)
 
 	memory_begin(end_of_memory(info));
 	clock_begin();
-	clock_update();
 	if (!network_begin()) {
 		probe();
 		platform_fail("no virtio network device with MSI-X on PCI");
 	}
+	clock_measure();
 	configure();
 	if (network_new(&frame)) {
 		control_ready(&frame);

@@ -56,7 +56,7 @@ static bool is_sound(u32 table, u32 value)
 /* Runs `value*times`, by columns. */
 static const char *read_table(u32 table, const char *text)
 {
-	u32 n = entries_of(table), columns = table == READER ? 1 : COLUMNS, rows = n / columns, i = 0;
+	u32 n = entries_of(table), columns = table == READER ? 1 : COLUMNS, i = 0, at = 0;
 
 	tables[table] = memory(n * sizeof **tables);
 	while (*text) {
@@ -70,8 +70,12 @@ static const char *read_table(u32 table, const char *text)
 			return "a machine is no runs of numbers";
 		if (times > n - i || !is_sound(table, value))
 			return "a machine leads nowhere";
-		for (; times; times--, i++)
-			tables[table][i % rows * columns + i / rows] = value;
+		for (; times; times--, i++) {
+			tables[table][at] = value;
+			at += columns;
+			if (at >= n)	/* on to the next column */
+				at -= n - 1;
+		}
 	}
 	return i == n ? 0 : "a machine is cut off";
 }
