@@ -59,7 +59,7 @@ def apply(
     with _change(bundle.deployment, entries=True) as seen:
         if not trusted:
             signature.check(bundle, signed)
-        with store.keeping("apply", bundle.deployment, manager, bundles.encode(bundle) if manager else b"") as keeper:
+        with store.keeping("apply", bundle.deployment, manager, bundles.encode(bundle) if manager else b"", _digest(seen)) as keeper:
             actions = plan(bundle, seen, options)
             work = _work(seen, bundle.ports)
             work.bundle, work.keep_entries = bundle, options.keep_entries
@@ -72,8 +72,7 @@ def apply(
 def rollback(deployment: str, emit: Emit = silent, manager: store.Manager | None = None, leaving: str = "") -> Result:
     """Back to the generation before. `leaving`: only if the bundle of that digest is live, else nothing is done."""
     with _change(deployment) as seen, _known(seen, manager), store.keeping("rollback", deployment, manager) as keeper:
-        running = seen.running
-        if leaving and (running is None or running.manifest is None or running.manifest.digest != leaving):
+        if leaving and _digest(seen) != leaving:
             return Result(deployment, seen.live, False)
         actions = plan_rollback(seen)
         previous = seen.previous
@@ -87,8 +86,7 @@ def rollback(deployment: str, emit: Emit = silent, manager: store.Manager | None
 def restore(bundle: Bundle, emit: Emit, manager: store.Manager, leaving: str = "") -> Result:
     """`rollback` where a reboot has taken the generation before: its bundle is on disk still."""
     with _change(bundle.deployment) as seen, store.keeping("rollback", bundle.deployment, manager) as keeper:
-        running = seen.running
-        if leaving and (running is None or running.manifest is None or running.manifest.digest != leaving):
+        if leaving and _digest(seen) != leaving:
             return Result(bundle.deployment, seen.live, False)
         work = _work(seen, bundle.ports)
         work.bundle, work.keep_entries = bundle, True
@@ -120,6 +118,12 @@ def take_over(deployment: str, manager: store.Manager, over: str) -> store.Claim
     """From now on only this manager changes the deployment, until another comes with a higher epoch, or goes on after it."""
     with journal.locked(deployment):
         return store.claim(deployment, manager, over)
+
+
+def _digest(seen: Observed) -> str:
+    """Of what runs; empty where nothing does, or it can't be told."""
+    running = seen.running
+    return running.manifest.digest if running and running.manifest else ""
 
 
 def _outcome(result: Result, digest: str) -> dict[str, Any]:

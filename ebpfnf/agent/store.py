@@ -102,8 +102,11 @@ def write_claim(deployment: str, wanted: Claim) -> None:
 
 
 @contextlib.contextmanager
-def keeping(verb: str, deployment: str, manager: Manager | None, data: bytes = b"") -> Iterator[Keeper]:
-    """Around a change that holds the lock: what can't be kept refuses it before it begins; what was done is noted."""
+def keeping(verb: str, deployment: str, manager: Manager | None, data: bytes = b"", was: str = "") -> Iterator[Keeper]:
+    """Around a change that holds the lock: what can't be kept refuses it before it begins; what was done is noted.
+
+    `data`: the bundle that comes; `was`: the digest of the one that runs.
+    """
     keeper = Keeper()
     if manager is None:
         yield keeper
@@ -111,7 +114,8 @@ def keeping(verb: str, deployment: str, manager: Manager | None, data: bytes = b
     claim(deployment, manager)
     if data:
         _write(deployment, "bundle.new", data)
-    _note(deployment, verb, manager, {"begun": True})  # so that it is known whose change it was, should we be cut off
+    # So that it is known whose change it was, should we be cut off.
+    _note(deployment, verb, manager, {"begun": True, **({"was": was} if data else {})})
     try:
         yield keeper
     except EbpfnfError as error:

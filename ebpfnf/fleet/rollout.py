@@ -70,7 +70,7 @@ class Rollout:
         if resumed:  # what the run before had on its way has ended by now, or is refused
             kept = self._all(self._fleet.each(lambda host: ask(host, "kept", about, self._watch)))
         for name, each in kept.items():
-            if self._begun(each["history"]):
+            if self._begun(name, each["history"]):
                 self._states[name] = "begun"
         for batch in self._batches():
             if not self._batch(batch):
@@ -98,10 +98,16 @@ class Rollout:
                 raise AgentError(f"'{each.host}': {each.error.what}; no host was changed", cure=each.error.cure) from each.error
         return {each.host: each.result for each in outcomes}
 
-    def _begun(self, history: Sequence[Mapping[str, Any]]) -> bool:
-        """Whether this rollout changed the host, or was about to."""
-        mine = [each for each in history if each.get("epoch") == self._manager["epoch"] and "error" not in each]
-        return bool(mine) and mine[-1]["verb"] == "apply"
+    def _begun(self, host: str, history: Sequence[Mapping[str, Any]]) -> bool:
+        """Whether this rollout changed the host, or was about to. It did not where what it sent ran there before, whatever came of it."""
+        digest, changed = self._parcels[host].bundle.digest, False
+        for each in history:
+            if each.get("epoch") == self._manager["epoch"] and "error" not in each:
+                if each["verb"] == "apply":
+                    changed |= "begun" in each and each.get("was") != digest
+                elif "begun" not in each:
+                    changed = False
+        return changed
 
     def _batches(self) -> list[list[str]]:
         names, batches, size = list(self._parcels), [], max(1, self._policy.first)
@@ -176,7 +182,7 @@ class Rollout:
         digest = self._parcels[host.name].bundle.digest
         about = {"deployment": self._deployment, "manager": self._manager}
         status, kept = self._status(host), ask(host, "kept", {"deployment": self._deployment})
-        if status["digest"] != digest or not self._begun(kept["history"]):
+        if status["digest"] != digest or not self._begun(host.name, kept["history"]):
             return False
         if status["previous"] is None and not kept["previous"]:
             return bool(ask(host, "undeploy", about, self._watch)["changed"])

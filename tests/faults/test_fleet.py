@@ -144,6 +144,16 @@ def test_a_host_that_reboots_in_a_rollout_goes_back_too(lab: HostLab) -> None:
     assert running(lab)["h1"] == 1
 
 
+def test_what_a_rollout_only_mends_does_not_go_back(lab: HostLab) -> None:
+    """What is sent runs on h1 already, a port lost its program: attached again, not found well, the host keeps what it ran."""
+    rig.begin(lab, 2)
+    rig.run(lab, "h1", "rm /sys/fs/bpf/ebpfnf/hot-swap/ports/wan/link")
+    with fleet(lab) as found:
+        report = Rollout(found, NAME, sent(found, 2), Policy(soak=0, gates=Gates(check="false"))).run()
+    assert report.hosts == {"h1": "failed", "h2": "untouched", "h3": "untouched"}
+    assert running(lab) == {"h1": 2, "h2": 2, "h3": 2}
+
+
 def test_an_agent_that_dies_in_a_rollout(lab: HostLab) -> None:
     """After its flip: what runs is new, what the disk says is old. It goes back, and the disk agrees."""
     with fleet(lab, environment={"h2": {"EBPFNF_FAILPOINT": "unkept"}}) as found:
