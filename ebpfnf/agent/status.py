@@ -77,10 +77,11 @@ def warnings(seen: Observed) -> list[str]:
         if in_place(port, seen):
             continue
         if port.interface not in seen.interfaces:
-            found.append(f"port '{port.name}': interface '{port.interface}' is not here")
+            found.append(f"port '{port.name}': interface '{port.interface}' is not here" + _elsewhere(port, seen))
         else:
             owner = seen.owners.get(seen.interfaces[port.interface].program, "")
-            found.append(f"port '{port.name}' is detached from '{port.interface}'" + (f", which belongs to {owner}" if owner else ""))
+            words = f", which belongs to {owner}" if owner else _elsewhere(port, seen)
+            found.append(f"port '{port.name}' is detached from '{port.interface}'{words}")
     if running and running.manifest:
         found += outputs.warnings(running.manifest, seen.interfaces)
         now, sent_to = functions.serving(running.manifest, seen.interfaces), seen.serving.get(running.number, frozenset())
@@ -97,6 +98,15 @@ def warnings(seen: Observed) -> list[str]:
     found += [f"table '{name}' was full {fill['full']} times" for name, fill in sorted(seen.fills.items()) if fill.get("full")]
     found += [f"table '{name}' was changed live: {words}" for name, words in sorted(seen.edited.items())]
     return found
+
+
+def _elsewhere(port: Port, seen: Observed) -> str:
+    """Where a port's program is that is not where it was attached: a link stays with its interface, whatever that is called."""
+    link = next((each for each in seen.ports if each.name == port.name and each.program and each.ifindex), None)
+    if link is None:
+        return ""
+    names = [name for name, here in seen.interfaces.items() if (here.ifindex, here.program) == (link.ifindex, link.program)]
+    return f"; its program is on '{names[0]}'" if names else "; its program is on an interface of another network namespace (--netns)"
 
 
 def _port(port: Port, seen: Observed) -> dict[str, Any]:

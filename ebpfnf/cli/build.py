@@ -13,7 +13,7 @@ from ebpfnf.cli.text import Output
 
 
 def validate(file: ChainFile, output: OutputOption = Output.text) -> None:
-    """Read a chain.yaml with all that it names, and say everything that is wrong."""
+    """Say everything that is wrong with a chain.yaml. What it names is read too."""
     from ebpfnf import pipeline, spec
 
     graph = pipeline.expand(spec.load(file))
@@ -23,11 +23,12 @@ def validate(file: ChainFile, output: OutputOption = Output.text) -> None:
             {"deployment": deployment.name, "chains": len(deployment.chains), "stages": [stage.id for stage in graph.stages], "errors": []}
         )
         return
-    text.line(f"{file}: ok ({len(deployment.chains)} chains, {len(deployment.instances)} VNFs, {len(graph.stages)} mNFs)")
+    held = {"chain": deployment.chains, "VNF": deployment.instances, "mNF": graph.stages}
+    text.line(f"{file}: ok ({', '.join(text.counted(things, noun) for noun, things in held.items())})")
 
 
 def schema() -> None:
-    """Print the JSON Schema of chain.yaml, vnf.yaml and mnf.yaml, for editors."""
+    """Print the JSON Schema of the YAML files, for editors."""
     from ebpfnf import spec
 
     text.as_json(spec.schema())
@@ -39,7 +40,7 @@ def build(
     granularity_: GranularityOption = "",
     output: OutputOption = Output.text,
 ) -> None:
-    """Compile a chain.yaml to a bundle: all that a host needs, without a compiler there."""
+    """Compile a chain.yaml to a bundle. It is all that a host needs, without a compiler there."""
     from ebpfnf import bundle, pipeline
 
     with text.working(f"compiling {file}"):
@@ -49,7 +50,7 @@ def build(
     if output is Output.json:
         text.as_json({"deployment": made.deployment, "digest": made.digest, "bytes": len(data), "programs": len(made.programs)})
         return
-    text.line(f"{out}: {made.deployment}, {len(made.programs)} programs, {len(data):,} bytes, digest {made.digest[:12]}")
+    text.line(f"{out}: {made.deployment}, {text.counted(made.programs, 'program')}, {len(data):,} bytes, digest {made.digest[:12]}")
 
 
 COMMANDS = (validate, schema, build)

@@ -47,7 +47,7 @@ def plan(
     hosts: HostsOption = "",
     output: OutputOption = Output.text,
 ) -> None:
-    """Show what a chain.yaml means and what a deploy would do, without doing it."""
+    """Show what a chain.yaml means and what a deploy would do."""
     if explain_ or drawings:
         explain.show(file, granularity(granularity_), drawings, output is Output.json)
         return
@@ -118,7 +118,7 @@ def deploy(
         if output is Output.json:
             text.as_json({"deployment": bundle.deployment, "digest": bundle.digest, "dry_run": True, "actions": actions})
         else:
-            text.line(f"{file}: the kernel takes all {len(bundle.programs)} programs; nothing was changed")
+            text.line(f"{file}: the kernel takes {text.counted(bundle.programs, 'program')}; nothing was changed")
             draw.actions(actions, "")
         return
     if discard_entries:
@@ -138,7 +138,7 @@ def swap(
     sign: SignOption = None,
     output: OutputOption = Output.text,
 ) -> None:
-    """Replace one mNF of a running deployment by another version, under traffic: no packet is lost or sees both."""
+    """Replace one mNF of a running deployment, under traffic. No packet is lost, none sees both versions."""
     from ebpfnf import pipeline, spec
 
     where = host(context)
@@ -185,7 +185,7 @@ rollback = _leaving(
     "rollback", "roll '{}' back to its earlier generation?", "rolling {} back", "Go back to the generation before, by one flip."
 )
 undeploy = _leaving(
-    "undeploy", "remove '{}' with all its state?", "removing {}", "Detach a deployment from its ports and remove it with all its state."
+    "undeploy", "remove '{}' with all its state?", "removing {}", "Take a deployment off its ports, with all its state."
 )
 
 

@@ -22,7 +22,7 @@ def test(
     hosts: HostsOption = "",
     output: OutputOption = Output.text,
 ) -> None:
-    """Run the `expect:` packets of a chain.yaml, or the cases of an mNF, through the real programs on a private copy.
+    """Run the `expect:` packets of a chain.yaml, or an mNF's cases. They go through the real programs, on a private copy.
 
     With --hosts it is the hosts' kernels that run them, with their interfaces and routes in place of the file's testbed.
     """
@@ -84,7 +84,7 @@ def replay(
     granularity_: GranularityOption = "",
     output: OutputOption = Output.text,
 ) -> None:
-    """Send each frame of a capture through the real programs, in order, and say what becomes of it."""
+    """Say what becomes of each frame of a capture. They go through the real programs, in order."""
     from ebpfnf.analyse import replay as engine
 
     with engine.replay_file(file, capture, on=on, out=out, granularity=granularity(granularity_)) as run:

@@ -34,7 +34,8 @@ def plan_json(bundle: Bundle) -> dict[str, Any]:
 def plan(bundle: Bundle) -> None:
     """Chains with their mNFs, programs, tables."""
     console = text.console()
-    console.print(f"[bold]{bundle.deployment}[/]  {len(bundle.stages)} mNFs, {len(bundle.programs)} programs, digest {bundle.digest[:12]}")
+    size = f"{text.counted(bundle.stages, 'mNF')}, {text.counted(bundle.programs, 'program')}"
+    console.print(f"[bold]{bundle.deployment}[/]  {size}, digest {bundle.digest[:12]}")
     mnfs = {stage["id"]: stage["mnf"] for stage in bundle.stages}
     for chain in bundle.chains:
         console.print(f"\n[bold]{chain['name']}[/]  {chain['on']} {'<-' if chain['direction'] == 'reverse' else '->'} {chain['then']}")
@@ -103,7 +104,7 @@ def result(done: Mapping[str, Any]) -> None:
     """What a change did."""
     name, generation = done["deployment"], done["generation"]
     if not done["changed"]:
-        text.line(f"{name}: nothing to do" + (f", generation {generation} runs" if generation else ""))
+        text.line(f"{name}: nothing to do, " + (f"generation {generation} runs" if generation else "it does not run here"))
     elif generation:
         text.line(f"{name}: generation {generation} runs")
     else:

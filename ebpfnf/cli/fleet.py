@@ -26,10 +26,10 @@ def rollout(
     context: typer.Context,
     file: ChainFile,
     hosts: HostsOption = "",
-    first: Annotated[int, typer.Option(min=1, help="Hosts in the first batch.")] = 1,
-    batch: Annotated[int, typer.Option(min=1, help="Hosts in each batch after it.")] = 1,
-    soak: Annotated[float, typer.Option(min=0, help="Seconds until a batch is looked at.")] = 2.0,
-    max_drops: Annotated[float, typer.Option(min=0, max=100, help="Percent of packets that may be dropped meanwhile.")] = 100.0,
+    first: Annotated[int, typer.Option(min=1, metavar="N", help="Hosts in the first batch.")] = 1,
+    batch: Annotated[int, typer.Option(min=1, metavar="N", help="Hosts in each batch after it.")] = 1,
+    soak: Annotated[float, typer.Option(min=0, metavar="SECONDS", help="Seconds until a batch is looked at.")] = 2.0,
+    max_drops: Annotated[float, typer.Option(min=0, max=100, metavar="PERCENT", help="Of packets that may be dropped.")] = 100.0,
     forbid: Annotated[list[str] | None, typer.Option(metavar="REASON", help="Nothing may be dropped for this reason.")] = None,
     check: Annotated[str, typer.Option(metavar="COMMAND", help="Must succeed for each host; EBPFNF_HOST names it.")] = "",
     stop: Annotated[bool, typer.Option("--stop", help="Where a host is not well, stop without rolling back.")] = False,
@@ -38,7 +38,7 @@ def rollout(
     sign: SignOption = None,
     output: OutputOption = Output.text,
 ) -> None:
-    """Deploy host by host, look after each batch, go back when a host is not well. Run again, it goes on where it was cut off."""
+    """Deploy host by host, and go back when one is not well. Run again, it goes on where it was cut off."""
     from ebpfnf.fleet.change import parcels
     from ebpfnf.fleet.gate import Gates
     from ebpfnf.fleet.rollout import Policy, Rollout
@@ -66,7 +66,7 @@ def drift(
     granularity_: GranularityOption = "",
     output: OutputOption = Output.text,
 ) -> None:
-    """Show where hosts differ from a chain.yaml, and where a reboot would bring back something else. Exits with 2 if any does."""
+    """Show where hosts differ from a chain.yaml. Now, or after a reboot; exits with 2 if any does."""
     from ebpfnf.fleet.change import ask, bundle_for
     from ebpfnf.fleet.rollout import drift as differences
 
@@ -94,7 +94,7 @@ def _named(context: typer.Context, file: Path, hosts: str) -> str:
 
 
 def history(deployment: Deployment, hosts: Inventory, output: OutputOption = Output.text) -> None:
-    """Show what managers did to a deployment on each host: when, who, which bundle."""
+    """Show who changed a deployment on each host, when, and how."""
     from ebpfnf.fleet.change import ask
 
     with everywhere.fleet(hosts) as found, everywhere.watched(list(found.hosts)) as watch:
@@ -130,12 +130,12 @@ def _entry(name: str, entry: Mapping[str, Any]) -> Sequence[Any]:
 def doctor(
     context: typer.Context,
     ports: Annotated[
-        list[str] | None, typer.Argument(metavar="[INTERFACE]...", help="Interfaces to look at; all.", show_default=False)
+        list[str] | None, typer.Argument(metavar="INTERFACE", help="Interfaces to look at; all.", show_default=False)
     ] = None,
     hosts: HostsOption = "",
     output: OutputOption = Output.text,
 ) -> None:
-    """Look whether a machine can run deployments: kernel, rights, interfaces. Each finding comes with its cure."""
+    """Look whether a machine can run deployments. Kernel, rights, interfaces: each finding comes with its cure."""
     payload = {"interfaces": ports or []}
     if hosts:
         everywhere.query(hosts, "doctor", payload, output, _findings)

@@ -30,7 +30,7 @@ def up(
     topology: Annotated[Path | None, typer.Option(help="Instead: the machines and cables of this file.")] = None,
     inventory: Annotated[Path | None, typer.Option(help="Where the machines' inventory is written too.")] = None,
 ) -> None:
-    """Make the lab: a client, a device under test, two web servers behind it; or several machines."""
+    """Make a lab: a client, a device under test, servers; or machines."""
     _root()
     if hosts or topology:
         _machines_up(name, hosts, topology, inventory)
@@ -60,7 +60,7 @@ def _machines_up(name: str, hosts: int, topology: Path | None, inventory: Path |
 
 @app.command("down")
 def down(name: NameOption = "demo") -> None:
-    """Remove the lab with its namespaces and processes; what is left of a lab that broke is removed too."""
+    """Remove a lab, also what is left of one that broke."""
     from ebpfnf.lab.hosts import HostLab
     from ebpfnf.lab.lab import Lab
 
@@ -90,14 +90,14 @@ def exec_(
 
 @app.command("crash")
 def crash(host: Machine, name: NameOption = "demo") -> None:
-    """Cut a machine's power: processes, /run, pins and ports are gone, its disk stays."""
+    """Cut a machine's power. Processes, /run, pins and ports are gone, its disk stays."""
     _lab(name).crash(host)
     text.line(f"{host} is off")
 
 
 @app.command("boot")
 def boot(host: Machine, name: NameOption = "demo") -> None:
-    """Give a machine power again: what its disk says ran before runs again."""
+    """Give a machine power again. What its disk says ran before runs again."""
     _lab(name).boot(host)
     text.line(f"{host} is on")
 
@@ -120,7 +120,7 @@ def loss(
     percent: Annotated[int, typer.Argument(metavar="PERCENT", help="0 for none.", show_default=False)],
     name: NameOption = "demo",
 ) -> None:
-    """Lose a share of the packets by which a machine is managed, both ways."""
+    """Lose a share of the packets that manage a machine, both ways."""
     _lab(name).loss(host, percent)
     text.line(f"{host} loses {percent} % of what manages it")
 

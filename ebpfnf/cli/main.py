@@ -58,9 +58,11 @@ def main() -> None:
     try:
         code = run()
         sys.stdout.flush()
-    except BrokenPipeError:  # whoever read our output has seen enough
+    except OSError as problem:  # of a file that the command line named, or of where our output goes
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        code = 0
+        code = 0 if isinstance(problem, BrokenPipeError) else 1  # whoever read it has seen enough
+        if code:
+            text.note(f"error: {problem.filename or 'the output'}: {(problem.strerror or str(problem)).lower()}")
     except KeyboardInterrupt:
         code = 130
     sys.exit(code)
@@ -73,7 +75,10 @@ def run() -> int:
     except Abort:
         return 130
     except TyperException as problem:
-        text.note(f"error: {problem.format_message()} ('ebpfnf --help' lists the commands, '--help' behind a command its options)")
+        words = problem.format_message().replace("Value error, ", "")
+        if not words.startswith("Usage:"):  # which it is where a command was wanted and none given
+            words = f"error: {words} ('ebpfnf --help' lists the commands, '--help' behind a command its options)"
+        text.note(words)
         return USAGE if problem.exit_code == _USAGE_OF_TYPER else problem.exit_code
     except EbpfnfError as problem:
         text.error(problem, text.Output.json if _wants_json(sys.argv) else text.Output.text)

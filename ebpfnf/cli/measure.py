@@ -21,7 +21,7 @@ def profile(
     keep: Annotated[bool, typer.Option("--keep/--no-keep", help="Keep the result for `granularity: auto` and plans.")] = True,
     output: OutputOption = Output.text,
 ) -> None:
-    """Measure what the mNFs of a chain.yaml and hops between programs cost on this host."""
+    """Measure what the mNFs of a chain.yaml cost on this host. And hops between programs."""
     from ebpfnf import spec
     from ebpfnf.analyse import profile as engine
     from ebpfnf.generate import costs
@@ -44,10 +44,10 @@ def profile(
 
 
 def bench(
-    names: Annotated[list[str] | None, typer.Argument(metavar="[NAME]...", help="Benchmarks; none: all.", show_default=False)] = None,
+    names: Annotated[list[str] | None, typer.Argument(metavar="NAME", help="Benchmarks; none: all.", show_default=False)] = None,
     output: OutputOption = Output.text,
 ) -> None:
-    """Run the benchmarks that the published figures come from (a source checkout has them). Needs root and an idle machine.
+    """Run the benchmarks that the published figures come from. Needs a source checkout, root and an idle machine.
 
     Exit code 1: one failed, or can't run here though it was named.
     """

@@ -14,11 +14,11 @@ from ebpfnf.cli.text import Output
 
 def status(
     context: typer.Context,
-    deployment: Annotated[str, typer.Argument(metavar="[DEPLOYMENT]", help="Only this one.", show_default=False)] = "",
+    deployment: Annotated[str, typer.Argument(metavar="DEPLOYMENT", help="Only this one.", show_default=False)] = "",
     hosts: HostsOption = "",
     output: OutputOption = Output.text,
 ) -> None:
-    """Show what runs: ports, chains, what each mNF let through and dropped and why."""
+    """Show what runs, what was dropped, and why."""
     if hosts:
         everywhere.status(hosts, deployment, output)
         return
@@ -39,7 +39,7 @@ def status(
 
 
 def watch(context: typer.Context, deployment: Deployment) -> None:
-    """Ask a deployment's virtual machines whether they serve; leave out those that don't, and start them again. Ends by Ctrl-C.
+    """Mend VMs and ports of a deployment, as they fail. Ends by Ctrl-C.
 
     Optional: packets flow without it.
     """

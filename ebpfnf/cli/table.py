@@ -24,7 +24,7 @@ def get(
     context: typer.Context, deployment: Deployment, table: Table, key: Key, hosts: HostsOption = "", output: OutputOption = Output.text
 ) -> None:
     """One entry."""
-    _do(context, hosts, "get", {"deployment": deployment, "table": table, "key": _given(key)}, output, draw.entry)
+    _do(context, hosts, "get", {"deployment": deployment, "table": table, "key": _given(key)}, output, _entry)
 
 
 @app.command("set")
@@ -67,6 +67,10 @@ def _do(context: typer.Context, hosts: str, verb: str, payload: Mapping[str, Any
         text.as_json(result)
     elif words := show(result):
         text.line(words)
+
+
+def _entry(found: Any) -> str:
+    return "no such entry" if found is None else draw.entry(found)
 
 
 def _given(words: str) -> Any:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Sized
 from contextlib import contextmanager
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any
@@ -33,6 +33,11 @@ def console(stderr: bool = False) -> Console:
 def line(words: str) -> None:
     """A plain line of the result."""
     print(words)
+
+
+def counted(things: Sized, noun: str) -> str:
+    """`3 programs`, `1 program`."""
+    return f"{len(things):,} {noun}{'' if len(things) == 1 else 's'}"
 
 
 def note(words: str) -> None:
@@ -74,12 +79,12 @@ def table(title: str, columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> 
     from rich.table import Table
     from rich.text import Text
 
-    drawn = Table(title=title or None, title_justify="left", title_style="bold", box=box.SIMPLE_HEAD, pad_edge=False)
+    drawn = Table(title=title or None, title_justify="left", title_style="bold", box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False)
     for column in columns:
         drawn.add_column(column.rstrip("#"), justify="right" if column.endswith("#") else "left", overflow="fold")
     for row in rows:
         drawn.add_row(*(Text(f"{cell:,}" if isinstance(cell, int) and not isinstance(cell, bool) else str(cell)) for cell in row))
-    console().print(drawn)
+    console().print(drawn, "")
 
 
 @contextmanager
@@ -142,7 +147,7 @@ def confirmed(question: str, yes: bool) -> None:
     if yes:
         return
     if not sys.stdin.isatty():
-        raise EbpfnfError(f"{question} needs a yes, and there is no terminal to ask at", cure="add -y")
+        raise EbpfnfError(f"'{question}' needs a yes, and there is no terminal to ask at", cure="add -y")
     answer = input(f"{question} [y/N] ")
     if answer.strip().lower() not in ("y", "yes"):
         raise EbpfnfError("not done: you did not say yes")

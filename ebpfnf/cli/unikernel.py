@@ -21,7 +21,7 @@ def unikernel() -> None:
 @app.command()
 def build(
     name: Annotated[
-        str, typer.Argument(metavar="[NAME]", help="An mNF, or several with '+' between; all of them, one by one, when left out.")
+        str, typer.Argument(metavar="NAME", help="An mNF, or several with '+' between; all of them, one by one, when left out.")
     ] = "",
     output: OutputOption = Output.text,
 ) -> None:

@@ -20,7 +20,7 @@ BAD = (
 
 def ebpfnf(*arguments: str | Path, stdin: str | None = None, user: int | None = None) -> subprocess.CompletedProcess[str]:
     done = subprocess.run(
-        [sys.executable, "-m", "ebpfnf.cli.main", *map(str, arguments)],
+        [sys.executable, "-m", "ebpfnf", *map(str, arguments)],
         capture_output=True,
         text=True,
         input=stdin if stdin is not None else "",
@@ -78,9 +78,28 @@ def test_destructive_work_is_refused_without_a_terminal(command: tuple[str, ...]
     assert "-y" in done.stderr
 
 
-def test_help_is_there_for_every_command() -> None:
-    for command in ("validate", "plan", "deploy", "status", "table", "swap", "rollback", "undeploy", "test", "replay", "lab"):
-        assert ebpfnf(command, "--help").returncode == 0
+@pytest.mark.parametrize("group", [(), ("table",), ("lab",), ("unikernel",)])
+def test_help_says_what_each_command_does(group: tuple[str, ...]) -> None:
+    """A summary fits into its line, and each command has a help of its own, without the marks of brackets in brackets."""
+    done = ebpfnf(*group, "--help")
+    summaries = [line.split(None, 1) for line in done.stdout.partition("Commands:")[2].partition("\n\n")[0].splitlines() if line.strip()]
+    assert summaries and not [words for _, words in summaries if words.endswith("...")]
+    if group:
+        for command, _ in summaries:
+            assert "[[" not in ebpfnf(*group, command, "--help").stdout
+
+
+def test_without_a_command_the_help_is_no_error() -> None:
+    done = ebpfnf()
+    assert done.returncode == 64 and done.stderr.startswith("Usage: ")
+
+
+@pytest.mark.parametrize("output", ["/dev/full", "/nowhere/x"])
+def test_where_nothing_can_be_written_is_named(output: str, tmp_path: Path) -> None:
+    file = tmp_path / "chain.yaml"
+    file.write_text("ebpfnf: 1\ndeployment: x\nports: {a: {interface: e}}\nvnfs: {}\nchains: {c: {on: a, match: {}, path: [], then: drop}}")
+    done = ebpfnf("build", file, "--out", output)
+    assert done.returncode == 1 and done.stderr.startswith("error: ") and ("no such file" in done.stderr or "no space" in done.stderr)
 
 
 @pytest.mark.kernel

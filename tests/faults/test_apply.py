@@ -249,7 +249,7 @@ def test_a_renamed_interface_goes_on_and_is_told(bench: Bench) -> None:
     for words in (("down",), ("name", "other"), ("up",)):
         ip("-n", bench.netns, "link", "set", "other" if words == ("up",) else "wan0", *words)
     assert bench.answer("wan") == XDP_PASS
-    assert bench.status()["warnings"] == ["port 'wan': interface 'wan0' is not here"]
+    assert bench.status()["warnings"] == ["port 'wan': interface 'wan0' is not here; its program is on 'other'"]
     ip("-n", bench.netns, "link", "set", "other", "down")
     ip("-n", bench.netns, "link", "set", "other", "name", "wan0")
     bench.tidy()
