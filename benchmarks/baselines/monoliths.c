@@ -34,8 +34,7 @@ inline_always struct mac_addr mac_of(const u8 *at)
 #define get_l4_sport(p) ((p)->s->flow.sport)
 #define get_l4_dport(p) ((p)->s->flow.dport)
 #define get_tcp_flags(p) ((p)->s->flags)
-#define record_save(p) memory_barrier()
-#define record_load(p) memory_barrier()
+#define settle(p) memory_barrier()
 
 #include "baselines/accessors.h"
 
@@ -256,7 +255,7 @@ int waf(struct xdp_md *ctx)
 
 #ifdef DIRECT
 /* The headers' places through memory, as for the loop above: the code of directly addressed tables is long. */
-inline_always void settle(struct xdp_md *ctx, struct seen *s)
+inline_always void places_settle(struct xdp_md *ctx, struct seen *s)
 {
 	struct { struct flow flow; u32 l3_at, l4_at, size; u16 have; u8 version; } *kept = MAP_VALUE(MAP_meta) + cpu_here() * SLOT_SIZE;
 	void *data = (void *)(long)ctx->data;
@@ -301,7 +300,7 @@ int lb(struct xdp_md *ctx)
 	if (see(ctx, &s))
 		return counted(MALFORMED, XDP_DROP);
 #ifdef DIRECT
-	settle(ctx, &s);
+	places_settle(ctx, &s);
 #endif
 #ifdef SESSIONS_FIRST
 	session = lb_nat_sessions_lookup(&s.flow);

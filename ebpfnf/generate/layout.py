@@ -55,11 +55,6 @@ def metadata_members(fields: Fields) -> tuple[Member, ...]:
     return tuple(Member(field.name, field.c) for field in ordered)
 
 
-def parsed_words(fields: Fields) -> int:
-    """64-bit words of struct md in which there is something that parsing writes."""
-    return -(-_end(metadata_members(fields)[: sum(field.by_parse for field in fields.metadata.values())]) // 8)
-
-
 def own_metadata(stages: Sequence[Stage]) -> tuple[tuple[str, tuple[Member, ...]], ...]:
     """(mNF, members) for each mNF with metadata of its own; two stages of one mNF share them, as they share the name."""
     found = {}

@@ -52,7 +52,6 @@ def generate(graph: Graph, segments: Segments, fields: Fields, bodies: Mapping[s
             function_ports_size=CInt(layout.FUNCTION_PORTS_SIZE),
             counters=CInt(len(counters.all)),
             record_words=CInt(words),
-            parsed_words=CInt(layout.parsed_words(fields)),
             scratch_words=CInt(scratch),
             making_words=CInt(making),
             slot_size=CInt(slot.size),

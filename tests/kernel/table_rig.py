@@ -58,9 +58,7 @@ struct slot { u64 making[MAKING_WORDS]; };
 struct md { u16 have; u16 eth_type; u16 vlan_id; u8 ip_version; u8 tcp_flags; u8 in_port; u8 zero[3]; };
 struct pkt { struct flow flow; struct mac_addr eth_src, eth_dst; u8 dscp; u8 zero[3]; struct md m; u32 end; };
 struct input { u64 out[4]; u64 argument; struct pkt pkt; };
-#define record_save(p) memory_barrier()
-#define record_load(p) memory_barrier()
-#define parsed_settle(p) memory_barrier()
+#define settle(p) memory_barrier()
 #define get_eth_src(p) ((p)->eth_src)
 #define get_eth_dst(p) ((p)->eth_dst)
 #define get_eth_type(p) ((p)->m.eth_type)
