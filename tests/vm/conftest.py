@@ -25,8 +25,10 @@ from ebpfnf.kernel import insn, links, programs
 from ebpfnf.kernel.pins import Pins
 from ebpfnf.model import Bundle
 from ebpfnf.vm import domain, lifecycle
+from ebpfnf.vm.native import Native
 from tests.kernel.netns import namespace
 from tests.vm import deployments
+from tests.vm.streams import DENY, IMAGE
 
 
 @dataclass(slots=True)
@@ -129,3 +131,10 @@ def host(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Host]:
                     os.close(made.links.pop())
     finally:
         subprocess.run(["umount", str(place)], check=True)
+
+
+@pytest.fixture
+def wall() -> Iterator[Native]:
+    """The application firewall for streams, as a process."""
+    with Native(IMAGE, DENY) as native:
+        yield native

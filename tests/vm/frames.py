@@ -34,6 +34,17 @@ def tcp_checksum_right(packet: bytes) -> bool:
     return _tcp_sum(packet) == 0xFFFF
 
 
+def mended(packet: bytes) -> bytes:
+    """With right checksums, where it is long enough for IPv4 and TCP without options."""
+    if len(packet) < 54 or packet[12:14] != b"\x08\0" or packet[23] != 6:
+        return packet
+    data = bytearray(packet)
+    data[24:26] = data[50:52] = b"\0\0"
+    struct.pack_into("!H", data, 24, ~_sum(bytes(data[14:34])) & 0xFFFF)
+    struct.pack_into("!H", data, 50, ~_tcp_sum(bytes(data)) & 0xFFFF)
+    return bytes(data)
+
+
 @cache
 def _head(client: str, server: str, flags: str) -> bytes:
     return build(f"tcp {client} > {server} flags {flags} ack 5001")[:54]
@@ -44,10 +55,7 @@ def _filled(head: bytes, seq: int, payload: bytes) -> bytes:
     data = bytearray(head + payload)
     struct.pack_into("!H", data, 16, len(data) - 14)
     struct.pack_into("!I", data, 38, seq)
-    data[24:26] = data[50:52] = b"\0\0"
-    struct.pack_into("!H", data, 24, ~_sum(bytes(data[14:34])) & 0xFFFF)
-    struct.pack_into("!H", data, 50, ~_tcp_sum(bytes(data)) & 0xFFFF)
-    return bytes(data).ljust(60, b"\0")
+    return mended(bytes(data)).ljust(60, b"\0")
 
 
 class Connection:

@@ -17,7 +17,7 @@ MACS = "02:00:00:00:00:01", "02:00:00:00:00:02"
 def across(seed: int, count: int) -> int:
     """All that arrived is what was sent, byte for byte, and no packet was larger on the line; how many packets that were."""
     chance = random.Random(seed)
-    sent = [_packet(chance) for _ in range(count)]
+    sent = [some_packet(chance) for _ in range(count)]
     algorithm = chance.choice(["lz4", "deflate"])
     with Native("compress", {"compress": {"algorithm": algorithm, "peers": ALL}}) as packer, Native("decompress") as unpacker:
         packed = packer.frames(sent)
@@ -29,7 +29,8 @@ def across(seed: int, count: int) -> int:
     return count
 
 
-def _packet(chance: random.Random) -> bytes:
+def some_packet(chance: random.Random) -> bytes:
+    """A piece of a page by TCP or UDP, IPv4 or IPv6."""
     found = _page(f"/pages/{chance.randrange(20)}.{chance.choice(('html', 'json', 'log', 'txt', 'jpg'))}")
     size = chance.choice((0, 40, 200, 700, 1400, 1400, 1400))
     begin = chance.randrange(len(found) - size)
