@@ -206,19 +206,23 @@ class Area:
         blob = acl.join(shape.acl_layout(self.table), self._value, shape.small_records(self.table), rows)
         return blob.ljust(shape.alive_at(self.table, self._value), b"\0") + alive.to_bytes(self.table.slots // 8, "little")
 
-    def turn(self, before: int, half: bytes | None, small: bytes, *, free: bool = False) -> None:
-        """Write what packets do not look at, then turn them to it. Without a new half the one that is live stays.
+    def untouched(self, state: int, made: int) -> bool:
+        """Whether the halves are as they were then: none written, and the same one live."""
+        return self.made() == made and not (self.state() ^ state) & SECOND
 
-        `free`: no packet has looked at the other half for a grace period, so it is written before the last change's has ended.
-        """
-        after = (before ^ (SECOND_SMALL if half is None else SECOND | SECOND_SMALL) | FILLED) + TURN
-        if not free:
-            self._settled(before)
-        if half is not None:
+    def lay(self, state: int, piece: bytes, at: int) -> int:
+        """Write a piece of the half that is not live, at which no packet has looked for a grace period; the new `made`."""
+        if not at:
             self._words[MADE] += 1
-            if half:
-                self.half(after, 0, len(half))[:] = half
+        self.half(state ^ SECOND, at, at + len(piece))[:] = piece
+        return self.made()
+
+    def turn(self, before: int, half: bytes | None, small: bytes) -> None:
+        """Write what packets do not look at, then turn them to it. Without a new half (None) the live one stays; an empty one was laid."""
+        after = (before ^ (SECOND_SMALL if half is None else SECOND | SECOND_SMALL) | FILLED) + TURN
         self._settled(before)
+        if half:
+            self.lay(before, half, 0)
         self._small_memory(after)[: len(small)] = small
         self._words[0] = after  # one store; x86 shows it after those before
         if before & FILLED:

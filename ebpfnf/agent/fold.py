@@ -1,12 +1,15 @@
 """Many rules changed live: their large part is made anew by a process of its own, while further changes go on beside it.
 
 Nobody waits for that process, and nothing is lost with it: it changes the table at the very end, in one step under the deployment's
-lock. Where rules changed since it began, they are dead in the new large part and stand in the small one.
+lock. The new large part is written before, piece by piece, so that a change which meets it waits for a piece and not for the whole.
+Where rules changed since it began, they are dead in the new large part and stand in the small one.
 """
 
 from __future__ import annotations
 
+import _thread
 import os
+import time
 from itertools import accumulate
 
 from ebpfnf.agent import direct, journal
@@ -17,6 +20,8 @@ from ebpfnf.tables import acl
 from ebpfnf.tables.direct import rules, shape
 
 _STREAMS = (0, 1, 2)
+_PIECE = 1 << 20  # bytes
+_WAY = 0.005  # seconds in which others come by the lock: they look each millisecond
 
 
 def begin(deployment: str, table: Table, live: Map) -> None:
@@ -34,17 +39,16 @@ def begin(deployment: str, table: Table, live: Map) -> None:
         return
     child = os.fork()
     if child:
-        os.close(lock)  # the processes below hold it
-        os.waitpid(child, 0)
+        os.close(lock)  # the child holds it
+        _thread.start_new_thread(os.waitpid, (child, 0))  # who ends before has no child to wait for
         return
-    try:  # twice, so that a long-lived caller has no child to wait for
-        if not os.fork():
-            os.setsid()
-            nowhere = os.open(os.devnull, os.O_RDWR)
-            for stream in _STREAMS:  # whoever waits for the end of our caller's output gets it
-                os.dup2(nowhere, stream)
-            _fold(deployment, area, state, small, made)
-            journal.discard(name)
+    try:
+        os.setsid()
+        nowhere = os.open(os.devnull, os.O_RDWR)
+        for stream in _STREAMS:  # whoever waits for the end of our caller's output gets it
+            os.dup2(nowhere, stream)
+        _fold(deployment, area, state, small, made)
+        journal.discard(name)
     finally:
         os._exit(0)
 
@@ -56,9 +60,15 @@ def _fold(deployment: str, area: direct.Area, state: int, small: bytes, made: in
     before = {**area.large(state, alive), **{row.number: row for row in then}}
     ordered = [row for _, row in sorted(before.items())]
     half, places = direct.half(area.table, {}, ordered), _places(ordered)
+    for start in range(0, len(half), _PIECE):
+        with journal.locked(deployment):
+            if not area.untouched(state, made):
+                return  # another has made all anew
+            made = area.lay(state, half[start : start + _PIECE], start)
+        time.sleep(_WAY)
     with journal.locked(deployment):
-        if area.made() != made:
-            return  # another has made all anew
+        if not area.untouched(state, made):
+            return
         state = area.filled()
         rest, still = area.rules(area.small(state))
         stays = {row.number for row in rest if row.number in before and acl.same(layout, row, before[row.number])}
@@ -67,7 +77,7 @@ def _fold(deployment: str, area: direct.Area, state: int, small: bytes, made: in
         new = (1 << sum(len(row.records) for row in ordered)) - 1
         for first, count in (places[number] for number in gone - stays):
             new &= ~((1 << count) - 1 << first)
-        area.turn(state, half, area.small_part([row for row in rest if row.number not in stays], new), free=True)
+        area.turn(state, b"", area.small_part([row for row in rest if row.number not in stays], new))
 
 
 def _places(rows: list[acl.Row]) -> dict[int, tuple[int, int]]:
