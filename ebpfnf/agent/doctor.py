@@ -13,11 +13,14 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from ebpfnf.agent import netlink, outputs, store
+from ebpfnf.agent import machines, netlink, outputs, store
 from ebpfnf.agent.netlink import Interface
 from ebpfnf.agent.observe import observe
 from ebpfnf.agent.plan import VETH_MTU
+from ebpfnf.errors import AgentError
 from ebpfnf.kernel import pins, probe
+from ebpfnf.kernel.pins import Pins
+from ebpfnf.vm import lifecycle
 
 _SIOCETHTOOL = 0x8946
 _TX_CHECKSUM, _GRO, _FLAGS = 0x16, 0x2B, 0x25  # ETHTOOL_GTXCSUM, GGRO, GFLAGS
@@ -25,6 +28,7 @@ _LRO = 1 << 15  # ETH_FLAG_LRO
 _CAPABILITIES = {12: "CAP_NET_ADMIN", 38: "CAP_PERFMON", 39: "CAP_BPF"}
 _ADMIN = 21  # CAP_SYS_ADMIN, which stands for all of them
 _LEAST_FREE = 8 << 20
+_KVM_CURE = "only matters for unikernels: load kvm_intel or kvm_amd, or allow nesting"
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,13 +82,17 @@ def _disk() -> Iterator[Finding]:
 
 
 def _kvm() -> Finding:
-    try:
-        os.close(os.open("/dev/kvm", os.O_RDWR | os.O_CLOEXEC))
-    except OSError as error:
-        return Finding(
-            "warning", "kvm", f"/dev/kvm: {error.strerror}", "only needed for unikernels: load kvm_intel or kvm_amd, or allow nesting"
-        )
-    return Finding("ok", "kvm", "works")
+    """What runs guests here: tried with an image of a deployment, where one has VMs. That /dev/kvm is there proves nothing."""
+    vm = next((vm for name in pins.deployments() for n in Pins(name).generations() for vm in machines.kept(Pins(name).generation(n))), None)
+    if vm is not None:
+        try:
+            found = lifecycle.accelerator(vm)
+        except AgentError as error:
+            return Finding("error", "kvm", error.what, error.cure)
+        return Finding("ok" if found.name == "kvm" else "warning", "kvm", found.words, "" if found.name == "kvm" else _KVM_CURE)
+    if os.access("/dev/kvm", os.R_OK | os.W_OK):
+        return Finding("ok", "kvm", "/dev/kvm is there; whether it runs guests well is tried with the first of a deployment")
+    return Finding("warning", "kvm", "/dev/kvm is not there, or not ours to use: guests run in software emulation", _KVM_CURE)
 
 
 def _boot() -> Finding:

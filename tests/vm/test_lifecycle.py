@@ -8,8 +8,9 @@ import time
 import pytest
 
 from ebpfnf import packets
-from ebpfnf.agent import apply, commands
+from ebpfnf.agent import apply, commands, doctor
 from ebpfnf.bundle import encode
+from ebpfnf.vm import lifecycle
 from tests.vm import deployments
 from tests.vm.conftest import Host
 
@@ -36,6 +37,9 @@ def test_a_packet_goes_through_a_vm(host: Host) -> None:
     assert through(host, into="b1", out="a1")[22] == 8
     assert (host.counter("x.to_vm"), host.counter("x.from_vm")) == (2, 2)
     assert host.status()["warnings"] == []
+    (machine,) = lifecycle.seen(host.name)
+    (finding,) = (each for each in doctor.examine(["a0"]) if each.what == "kvm")  # by trying the image, not by looking for /dev/kvm
+    assert finding.said == machine.about and (finding.level == "ok") is (machine.accelerator == "kvm")
 
 
 def test_a_generation_with_the_same_image_and_configuration_takes_the_vm_over(host: Host) -> None:
