@@ -49,7 +49,9 @@ chains:
 """
 
 
-def bench4(*, rules: int = 32, prefixes: int = 64, granularity: str = "chain", tables: str = "kernel", name: str = "bench4") -> Deployment:
+def bench4(
+    *, rules: int = 32, prefixes: int = 64, granularity: str = "chain", tables: str = "kernel", name: str = "bench4", flow_cache: int = 0
+) -> Deployment:
     """Parse, ACL, monitor, load balancer, redirect. The traffic of frames.Mix fits the last rule and the last subnet only."""
     denied = [f"      - deny: {{ip.src: 172.{16 + k // 256 % 16}.{k % 256}.0/24, l4.dport: {1024 + k}}}" for k in range(rules - 1)]
     allowed = "      - allow: {ip.dst: [198.51.100.7], l4.dport: 80}" if rules == 1 else "      - allow: {l4.dport: 80}"
@@ -58,7 +60,7 @@ def bench4(*, rules: int = 32, prefixes: int = 64, granularity: str = "chain", t
         _BENCH4.format(
             name=name,
             granularity=granularity,
-            tables=f"tables: {tables}",
+            tables=f"tables: {tables}\nflow_cache: {flow_cache}",
             rules="\n".join([*denied, allowed]),
             subnets=", ".join(nets),
             backends=", ".join(_BACKENDS),

@@ -11,20 +11,23 @@ from benchmarks.memory import Memory
 
 
 def bench4() -> list[Figure]:
-    """Fused on kernel maps and on direct tables against one function written by hand on the same kernel maps."""
+    """Fused on kernel maps and on direct tables, flow cache or not, against one function written by hand on the same kernel maps."""
     kernel = chains.build(chains.bench4())
     direct = chains.build(chains.bench4(tables="direct"))
+    cached = {f"{tables}, flow cache": chains.build(chains.bench4(tables=tables, flow_cache=4096)) for tables in ("kernel", "direct")}
     hand, first = (baselines.compiled("bench4.c", ("bench4",), kernel, *more)[0] for more in ((), ("SESSIONS_FIRST",)))
     same = baselines.compiled("bench4.c", ("bench4",), kernel, "SAME_AGAIN")[0]
     arms = {"by hand": (hand, "fused"), "by hand, again": (same, "fused"), "by hand, sessions first": (first, "fused")}
     found: list[Figure] = []
-    with Memory({"fused": kernel, "direct": direct}, arms) as rig:
+    with Memory({"fused": kernel, "direct": direct, **cached}, arms) as rig:
         for words, mix in {"IPv4, 1k flows": Mix(), "IPv4, 1 flow": Mix(flows=1), "IPv6, 1k flows": Mix(family=6)}.items():
-            samples = _compared(rig, mix, ["fused", "direct", *arms])
+            samples = _compared(rig, mix, ["fused", "direct", *cached, *arms])
             found += [figure(f"{arm}, {words}", times, "ns") for arm, times in samples.items()]
             found.append(_ratio(f"A/A: by hand / by hand, {words}", samples, "by hand, again", "by hand"))
             found.append(_ratio(f"fused / by hand, {words}", samples, "fused", "by hand", 1.02))
             found.append(_ratio(f"direct / by hand, {words}", samples, "direct", "by hand", 0.25))
+            found.append(_ratio(f"kernel with / without flow cache, {words}", samples, "kernel, flow cache", "fused"))
+            found.append(_ratio(f"direct with / without flow cache, {words}", samples, "direct, flow cache", "direct"))
     return found
 
 

@@ -56,19 +56,27 @@ def acl_scale(rounds: int = ROUNDS, counts: Sequence[int] = (10, 30, 100, 300, 1
     """Rules of which the last one fits, in the whole chain of bench4."""
     found: list[Figure] = []
     for count in counts:
-        bundles = {b: chains.build(chains.bench4(rules=count, tables=b)) for b in _BACKINGS if b == "direct" or count < _MOST_IN_KERNEL}
+        behind = [b for b in _BACKINGS if b == "direct" or count < _MOST_IN_KERNEL]
+        bundles = {f"{b} tables": chains.build(chains.bench4(rules=count, tables=b)) for b in behind}
         found += _points(bundles, "rules", count, Mix(), min(5, rounds))
     return found
 
 
 def flows_scale(rounds: int = ROUNDS, counts: Sequence[int] = (1, 100, 1000, 10_000, 60_000)) -> list[Figure]:
     """Flows at a time in the whole chain of bench4; and one look-up in a table of connections, to a million."""
-    bundles = {b: chains.build(chains.bench4(rules=2, tables=b)) for b in _BACKINGS}
+    bundles = {f"{b} tables": chains.build(chains.bench4(rules=2, tables=b)) for b in _BACKINGS}
     found: list[Figure] = []
     for count in counts:
         found += _points(bundles, "flows", count, Mix(flows=count), rounds)
     cases = [case for count in (1000, 100_000, 1_000_000) for case in tables.flows(count)]
     return [*found, *(f for case in cases for f in tables.measured(case, min(5, rounds)))]
+
+
+def flow_cache(rounds: int = ROUNDS, counts: Sequence[int] = (1, 100, 1000, 4000, 10_000, 60_000)) -> list[Figure]:
+    """Flows that take turns in the whole chain of bench4, with a cache for 16,384 of them and without."""
+    sizes = {"tables": 0, "tables, flow cache": 1 << 14}
+    bundles = {f"{b} {what}": chains.build(chains.bench4(tables=b, flow_cache=size)) for b in _BACKINGS for what, size in sizes.items()}
+    return [f for count in counts for f in _points(bundles, "flows", count, Mix(flows=count), rounds)]
 
 
 def lpm_scale(rounds: int = ROUNDS, counts: Sequence[int] = (10, 100, 1000, 10_000, 100_000, 500_000)) -> list[Figure]:
@@ -81,9 +89,9 @@ def _points(bundles: dict[str, Bundle], what: str, x: int, mix: Mix, rounds: int
     with Memory(bundles) as rig:
         rig.verify(mix, list(bundles))
         for backing, times in rig.compare(list(bundles), rounds).items():
-            yield point(f"{backing} tables", what, x, times, "ns")
+            yield point(backing, what, x, times, "ns")
 
 
 BENCHMARKS: dict[str, Callable[[], list[Figure]]] = {
-    "light-mnfs": light_mnfs, "acl-scale": acl_scale, "lpm-scale": lpm_scale, "flows-scale": flows_scale,
+    "light-mnfs": light_mnfs, "acl-scale": acl_scale, "lpm-scale": lpm_scale, "flows-scale": flows_scale, "flow-cache": flow_cache,
 }  # fmt: skip

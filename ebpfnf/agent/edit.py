@@ -9,7 +9,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
-from ebpfnf.agent import fold, journal, tables
+from ebpfnf.agent import flow_cache, fold, journal, tables
+from ebpfnf.agent.manifest import Manifest
 from ebpfnf.agent.observe import open_statistics, open_table, read_live
 from ebpfnf.errors import AgentError, TableError
 from ebpfnf.kernel.maps import Map
@@ -21,6 +22,8 @@ from ebpfnf.model import Table
 class _Live:
     """A table of the live generation, its map, and the map that counts what packets did to it."""
 
+    at: Pins
+    manifest: Manifest
     table: Table
     entries: Map
     statistics: Map | None
@@ -41,14 +44,16 @@ def dump(deployment: str, table: str) -> list[list[Any]]:
 def put(deployment: str, table: str, key: Any, value: Any) -> None:
     """Add or overwrite an entry, whole: a packet sees it as it was or as it is."""
     with journal.locked(deployment), _live(deployment, table) as live:
-        tables.set(live.table, live.entries, key, value, live.statistics)
+        with flow_cache.forgotten(live.at, live.manifest):
+            tables.set(live.table, live.entries, key, value, live.statistics)
         fold.begin(deployment, live.table, live.entries)
 
 
 def delete(deployment: str, table: str, key: Any) -> bool:
     """Remove an entry; False where there was none."""
     with journal.locked(deployment), _live(deployment, table) as live:
-        there = tables.delete(live.table, live.entries, key, live.statistics)
+        with flow_cache.forgotten(live.at, live.manifest):
+            there = tables.delete(live.table, live.entries, key, live.statistics)
         fold.begin(deployment, live.table, live.entries)
         return there
 
@@ -66,4 +71,4 @@ def _live(deployment: str, name: str) -> Iterator[_Live]:
     table = found[name]
     with open_table(at, manifest, table) as entries, contextlib.ExitStack() as also:
         statistics = open_statistics(at, manifest, table)
-        yield _Live(table, entries, also.enter_context(statistics) if statistics else None)
+        yield _Live(at, manifest, table, entries, also.enter_context(statistics) if statistics else None)

@@ -29,8 +29,10 @@ def explained(before: Graph, after: Graph, certificate: Certificate, segments: S
         "dropped": told(certificate.steps, "drop"),
         "moved": told(certificate.steps, "swap"),
         "unordered": told(certificate.steps, "unordered"),
+        "flow_cache": before.deployment.flow_cache,
+        "remembered": told(certificate.steps, "remember"),
         "refused": [
-            {"step": kind, **row} for kind in ("merge", "swap") for row in told([s for s in certificate.refused if s.kind == kind], kind)
+            {"step": kind, **row} for kind in ("merge", "swap", "remember") for row in told(certificate.refused, kind)
         ],
         "programs": [
             {"name": f"seg_{number}", "stages": [f"{place[i].chain}/{place[i].stage}" for i in group]}
@@ -130,8 +132,11 @@ def draw(found: Mapping[str, Any]) -> None:
     _rows("taken out", [(r["chain"], r["stages"][0], r["why"]) for r in found["dropped"]])
     _rows("moved", [(r["chain"], f"{r['stages'][1]} before {r['stages'][0]}", r["why"]) for r in found["moved"]])
     _rows("in any order", [(r["chain"], " ∥ ".join(r["stages"]), r["why"]) for r in found["unordered"]])
+    _rows("remembered", [(r["chain"], ", ".join(r["stages"]), r["why"]) for r in found["remembered"]])
     _rows("left, because", [(r["chain"], _left(r), r["why"]) for r in found["refused"]])
     text.table("programs", ("program", "holds"), [(p["name"], ", ".join(p["stages"]) or "parse, classify") for p in found["programs"]])
+    if found["flow_cache"] and not any(found[kind] for kind in ("remembered", "refused")):
+        text.note("nothing is remembered: where a stage runs in VMs, or with 'optimise: false', graphs are as they are written")
     if not found["optimised"]:
         text.note("the file says 'optimise: false': the graph is as it is written")
 
@@ -148,6 +153,8 @@ def _after(stages: Sequence[Mapping[str, Any]]) -> list[str]:
 
 
 def _left(row: Mapping[str, Any]) -> str:
+    if row["step"] == "remember":
+        return f"{row['stages'][0]} is not remembered"
     one, other = row["stages"]
     return f"{one} takes no result of {other}" if row["step"] == "merge" else f"{other} stays behind {one}"
 

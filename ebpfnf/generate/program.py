@@ -8,6 +8,7 @@ from typing import Any
 from ebpfnf.generate import layout
 from ebpfnf.generate.classify import classifier
 from ebpfnf.generate.counters import allocate
+from ebpfnf.generate.remembered import FlowCache
 from ebpfnf.generate.state import Made, made
 from ebpfnf.generate.typed import FRAMEWORK, CIdent, CInt, CType, environment
 from ebpfnf.generate.view import chain_views, function_views, port_views, program_name, segment_views, vm_numbers
@@ -33,9 +34,11 @@ def generate(graph: Graph, segments: Segments, fields: Fields, bodies: Mapping[s
     words = layout.record_words(fields, graph.meaning.stages)
     scratch = max((-(-layout.struct_size(layout.scratch_members(s)) // 8) for s in stages if s.mnf.scratch), default=1)
     making = max((own.making_words for _, own in tables), default=0)
-    slot = layout.slot_layout(words, len(counters.all), scratch + making)
+    cache = FlowCache(graph, fields)
+    scratch = max(scratch, cache.words)
+    slot = layout.slot_layout(words, len(counters.all), scratch + making + cache.there)
     count = len(segments.groups) + bool(machines)
-    framework = (*_maps(graph, count, slot, const), *_vm_maps(numbers, words))
+    framework = (*_maps(graph, count, slot, const), *_vm_maps(numbers, words), *cache.maps())
     owners = (chains, *(own for _, own in tables))
     maps = (*framework, *(spec for owner in owners for spec in owner.maps))
     ids = {spec.name: _FIRST_ID + k for k, spec in enumerate(maps)}
@@ -64,7 +67,8 @@ def generate(graph: Graph, segments: Segments, fields: Fields, bodies: Mapping[s
                 for (stage, own), place in zip(tables, configurations, strict=True)
             ],
             chains=chain_views(graph, counters, segments, chains.tables),
-            segments=segment_views(graph, counters, segments),
+            segments=segment_views(graph, counters, segments, cache.answers()),
+            flow_cache=cache.view(),
         )
     )
     return Source(

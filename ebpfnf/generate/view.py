@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ebpfnf.generate.counters import Counters
@@ -75,6 +75,7 @@ def chain_views(graph: Graph, counters: Counters, segments: Segments, classifier
             "parts": len(names) == 1 and any(isinstance(item, Parting) for item in chain.path),
             "lookups": [CIdent(name) for name in names if name.startswith(f"parts_{number}_")],
             "reads_l4": reads_l4(graph, chain),
+            "remembered": any(each.chain == chain.name for each in graph.remembered),
             "fragments_pass": ports[chain.on].fragments == "pass",
             "entry": _target(graph, segments, chain, graph.entries[chain.name]),
             **{name: CInt(counters.by_chain[chain.name, name]) for name in ("entered", "fragment")},
@@ -101,8 +102,11 @@ def _target(graph: Graph, segments: Segments, chain: Chain, index: int) -> View:
     return {"position": CInt(index), "segment": CInt(home), "chain": number}
 
 
-def segment_views(graph: Graph, counters: Counters, segments: Segments) -> list[View]:
-    """Each program: its positions in order, where it may be entered, which hops and exits its jumps need."""
+def segment_views(graph: Graph, counters: Counters, segments: Segments, remembered: Mapping[int, View]) -> list[View]:
+    """Each program: its positions in order, where it may be entered, which hops and exits its jumps need.
+
+    `remembered`: of positions for which the flow cache may answer, what the template needs for it.
+    """
     chains = {chain.name: chain for chain in graph.deployment.chains}
     stages = {stage.id: stage for stage in graph.stages}
     faults = {port.name: port.on_fault == "pass" for port in graph.deployment.ports}
@@ -129,9 +133,10 @@ def segment_views(graph: Graph, counters: Counters, segments: Segments) -> list[
                     if number == resume and position.index in machines
                 ],
                 "entries": [CInt(index) for index in entries],
+                "remembers": bool(remembered) if number == 0 else any(index in remembered for index in group),
                 "positions": [
                     _position(graph, counters, segments, position, stages[position.stage], chains[position.chain])
-                    | {"fault_passes": faults[chains[position.chain].on]}
+                    | {"fault_passes": faults[chains[position.chain].on], "remembered": remembered.get(position.index)}
                     for position in graph.positions  # in their order, so that jumps go forward
                     if position.index in group
                 ],

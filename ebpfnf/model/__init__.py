@@ -38,6 +38,7 @@ from ebpfnf.model.graph import (
     Graph,
     Link,
     Position,
+    Remembered,
     Segments,
     Stage,
 )
@@ -83,6 +84,7 @@ __all__ = [
     "Position",
     "Program",
     "Reference",
+    "Remembered",
     "Scope",
     "Segments",
     "SlotLayout",

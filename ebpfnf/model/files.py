@@ -19,6 +19,7 @@ class HeaderField:
     match: str  # exact | mask | range | no
     needs: str  # eth | vlan | ip | l4 | tcp
     write: bool = False
+    varies: bool = False  # from packet to packet of a flow
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +30,7 @@ class MetadataField:
     c: str
     by_parse: bool  # always written; else an mNF on the way must write it
     doc: str = ""
+    varies: bool = False  # from packet to packet of a flow
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,6 +91,7 @@ class Mnf:
     runs_in: str = "xdp"
     where: Where | None = None
     writes_always: frozenset[str] = frozenset()  # of `writes`: what every packet that goes on has got from here
+    asks: str = ""  # what the body looks at besides packet and tables, in words: the clock, the kernel's routes
 
     @property
     def has_body(self) -> bool:
@@ -334,3 +337,4 @@ class Deployment:
     tables: str = "auto"  # auto | kernel | direct: what stands behind tables (docs/decisions/030-direct-tables.md)
     place: str = ""  # FILE[:GROUP]: the inventory's hosts that it is deployed on; empty: this machine
     functions: tuple[Function, ...] = ()
+    flow_cache: int = 0  # flows that each CPU remembers; 0: none

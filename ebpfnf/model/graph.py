@@ -50,6 +50,15 @@ PASSED = -3
 
 
 @dataclass(frozen=True, slots=True)
+class Remembered:
+    """Positions of a chain whose outcomes and metadata follow from the fields of `key`, as received, and from operators' tables."""
+
+    chain: str
+    key: tuple[str, ...]
+    positions: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Graph:
     """What the chains expand to. Positions are in topological order, links go forward only.
 
@@ -62,6 +71,7 @@ class Graph:
     links: tuple[Link, ...]
     entries: Mapping[str, int]  # chain -> index of its first position, or EXIT
     unoptimised: Graph | None = None
+    remembered: tuple[Remembered, ...] = ()  # what the flow cache may know; at most one a chain
 
     @property
     def meaning(self) -> Graph:

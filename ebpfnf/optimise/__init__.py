@@ -8,6 +8,7 @@ from ebpfnf.optimise.checker import check
 from ebpfnf.optimise.consolidate import consolidate
 from ebpfnf.optimise.dead import drop_dead
 from ebpfnf.optimise.early import end_early
+from ebpfnf.optimise.remember import remember
 from ebpfnf.optimise.unordered import group_unordered
 
 __all__ = ["PASSES", "Certificate", "Step", "check", "digest", "optimise"]
@@ -30,6 +31,10 @@ def optimise(graph: Graph, fields: Fields, level: str = "chain") -> tuple[Graph,
             found += done
             refused += left
         if not found:
-            groups = group_unordered(graph, fields)
-            return graph, Certificate(before, digest(graph), (*steps, *groups), tuple(refused))
+            steps += group_unordered(graph, fields)
+            if graph.deployment.flow_cache:
+                graph, done, left = remember(graph, fields)
+                steps += done
+                refused += left
+            return graph, Certificate(before, digest(graph), tuple(steps), tuple(refused))
         steps += found

@@ -18,6 +18,7 @@ class Step:
 
     merge (second, first): the second is gone, the first's result is its own    drop (index,): without effect, gone
     swap (first, second): the second now comes before the first                 unordered (...): neighbours that commute
+    remember (...): positions of a chain that the flow cache may answer for
     """
 
     kind: str
@@ -59,10 +60,11 @@ def _steps(data: Any) -> tuple[Step, ...]:
 
 
 def digest(graph: Graph) -> str:
-    """sha256 over what a packet can notice of a graph's shape: order, places, links, entries."""
+    """sha256 over what a packet can notice of a graph's shape: order, places, links, entries, what is remembered."""
     shape = [
         [[p.index, p.chain, p.stage, p.vnf_index] for p in graph.positions],
         sorted([k.source, k.outcome, k.target] for k in graph.links),
         sorted(graph.entries.items()),
+        [[r.chain, r.key, r.positions] for r in graph.remembered],
     ]
     return hashlib.sha256(json.dumps(shape).encode()).hexdigest()

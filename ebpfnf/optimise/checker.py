@@ -10,12 +10,13 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import pairwise
 
 from ebpfnf.errors import CertificateError
-from ebpfnf.model import DROPPED, EXIT, PASSED, Fields, Graph, Link, Mnf, Stage
+from ebpfnf.model import DROPPED, EXIT, PASSED, Fields, Graph, Link, Mnf, Remembered, Stage
 from ebpfnf.optimise.certificate import Certificate, Step
+from ebpfnf.optimise.recall import unproved
 
 READ, WRITE, ADD = 1, 2, 4
 Uses = Mapping[str, int]
@@ -26,7 +27,7 @@ def check(before: Graph, certificate: Certificate, after: Graph, fields: Fields)
     """Raises CertificateError unless the certificate's steps are legal and lead from one graph to the other."""
     if certificate.before != _print(before):
         raise CertificateError("the certificate is for another graph")
-    replay = _Replay(before, fields)
+    replay = _Replay(before, fields, {told.chain: told for told in after.remembered})
     for number, step in enumerate(certificate.steps, 1):
         why = replay.step(step)
         if why:
@@ -45,7 +46,8 @@ def check(before: Graph, certificate: Certificate, after: Graph, fields: Fields)
 class _Replay:
     """A graph that is changed step by step: an order, and jumps."""
 
-    def __init__(self, graph: Graph, fields: Fields) -> None:
+    def __init__(self, graph: Graph, fields: Fields, told: Mapping[str, Remembered]) -> None:
+        self.fields, self.told, self.remembered = fields, told, list[Remembered]()
         self.stages: dict[str, Stage] = {stage.id: stage for stage in graph.stages}
         self.chains = {chain.name: chain for chain in graph.deployment.chains}
         self.order = [position.index for position in graph.positions]
@@ -67,6 +69,10 @@ class _Replay:
         """Does the step; why it is not legal, or an empty string."""
         if len(set(step.of)) != len(step.of) or any(index not in self.order for index in step.of):
             return "it names a position twice, or one that is not there"
+        if step.kind == "remember" and step.of:
+            return self._remember(step.of)
+        if self.remembered:
+            return "what is remembered was found in the graph as it is then"
         if step.kind == "unordered":
             return self._unordered(step.of)
         if step.kind == "merge" and len(step.of) == 2:
@@ -141,6 +147,19 @@ class _Replay:
                 if clash := self._clash(one, other):
                     return clash
         return ""
+
+    def _remember(self, members: tuple[int, ...]) -> str:
+        chain = self.chain_of[members[0]]
+        told = self.told.get(chain)
+        if told is None or told.positions != members or any(self.chain_of[index] != chain for index in members):
+            return "the graph remembers others"
+        if told in self.remembered:
+            return "they are remembered already"
+        self.remembered.append(told)
+        sources: dict[int, frozenset[int]] = {}
+        for (source, _), target in self.jumps.items():
+            sources[target] = sources.get(target, frozenset()) | {source}
+        return unproved(told, self.fields, self._uses, self.mnf, _parts, sources, self.entries[chain])
 
     def _remove(self, index: int) -> str:
         ends = set(self._onward(index))
@@ -229,6 +248,7 @@ class _Replay:
             [(index, self.chain_of[index], self.stage_of[index], self.vnf_of[index]) for index in self.order],
             [(source, outcome, target) for (source, outcome), target in self.jumps.items()],
             self.entries,
+            self.remembered,
         )
 
 
@@ -290,8 +310,9 @@ def _clash(one: Uses, other: Uses) -> str:
     return ""
 
 
-def _plain(positions: object, links: list[tuple[int, str, int]], entries: Mapping[str, int]) -> object:
-    return json.loads(json.dumps([positions, sorted(links), sorted(entries.items())]))
+def _plain(positions: object, links: list[tuple[int, str, int]], entries: Mapping[str, int], remembered: Sequence[Remembered]) -> object:
+    known = [(told.chain, told.key, told.positions) for told in remembered]
+    return json.loads(json.dumps([positions, sorted(links), sorted(entries.items()), known]))
 
 
 def _shape(graph: Graph) -> object:
@@ -299,7 +320,7 @@ def _shape(graph: Graph) -> object:
         return link.source, link.outcome, link.target
 
     places = [(p.index, p.chain, p.stage, p.vnf_index) for p in graph.positions]
-    return _plain(places, [jump(link) for link in graph.links], graph.entries)
+    return _plain(places, [jump(link) for link in graph.links], graph.entries, graph.remembered)
 
 
 def _print(graph: Graph) -> str:

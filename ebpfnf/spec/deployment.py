@@ -42,8 +42,9 @@ def read(path: Path, problems: Problems) -> Deployment | None:
     every = tuple(instances.values())
     place = str(path.parent / file.place.hosts) if file.place else ""
     return Deployment(
-        file.deployment, ports, every, chains, expect, file.granularity, str(path), testbed, file.optimise, file.tables, place, foreign
-    )
+        file.deployment, ports, every, chains, expect, file.granularity, str(path), testbed, file.optimise, file.tables, place, foreign,
+        file.flow_cache,
+    )  # fmt: skip
 
 
 def _known(kind: str, name: str, known: Iterable[str], node: Node, problems: Problems) -> None:

@@ -23,11 +23,13 @@ def fields() -> Fields:
     data = tree.plain()
     return Fields(
         header={
-            name: HeaderField(name, entry["c"], entry["type"], entry["match"], entry["needs"], entry.get("write", False))
+            name: HeaderField(
+                name, entry["c"], entry["type"], entry["match"], entry["needs"], entry.get("write", False), entry.get("varies", False)
+            )
             for name, entry in data["header"].items()
         },
         metadata={
-            name: MetadataField(name, entry["c"], entry.get("by") == "parse", entry.get("doc", ""))
+            name: MetadataField(name, entry["c"], entry.get("by") == "parse", entry.get("doc", ""), entry.get("varies", False))
             for name, entry in data["metadata"].items()
         },
     )

@@ -206,6 +206,7 @@ class ChainFile(Shape):
     granularity: Literal["auto", "mnf", "vnf", "chain"] = "chain"
     optimise: bool = True
     tables: Literal["auto", "kernel", "direct"] = "auto"
+    flow_cache: Annotated[int, Field(ge=0, le=1 << 16)] = 0
     testbed: dict[Kebab, TestbedShape] = {}
     place: PlaceShape | None = None
 

@@ -25,6 +25,7 @@ VM_PARAMS = (
     ParamSpec("linger", "duration", 60 * 10**9, False, "a VM too many stays until each flow that it knows has been quiet for so long"),
     ParamSpec("on_failure", "enum[bypass,drop]", "drop", False, "what becomes of packets while no VM serves"),
 )
+_BESIDES = {"now": "the clock", "fib_lookup": "the kernel's routes"}
 _FIELD_TYPES = [name for name in SCALARS if name not in ("prefix", "flow")]
 
 
@@ -68,6 +69,7 @@ def read(folder: Path, problems: Problems) -> Mnf | None:
         runs_in=file.runs_in,
         where=node.where,
         writes_always=frozenset(file.writes_always),
+        asks=_asks(folder),
     )
 
 
@@ -124,6 +126,12 @@ def _check_body(folder: Path, node: Node, problems: Problems) -> None:
         problems.add("body 'mnf.c' is a symbolic link out of the folder", node.where, "copy the file")
     elif body.stat().st_size > MAX_BODY:
         problems.add("body 'mnf.c' is too big", node.where, f"at most {MAX_BODY} bytes")
+
+
+def _asks(folder: Path) -> str:
+    """What the body looks at besides packet and tables. By its words, those of comments too: a cache less is no fault, one too many is."""
+    words = set(re.findall(r"\w+", (folder / "mnf.c").read_text(errors="replace")))
+    return next((what for word, what in _BESIDES.items() if word in words), "")
 
 
 def _check_place(file: MnfFile, node: Node, problems: Problems) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from concurrent.futures import ProcessPoolExecutor
+from dataclasses import replace
 from multiprocessing import get_context
 from pathlib import Path
 
@@ -34,9 +35,11 @@ def test_the_random_graphs_leave_much_to_do(tmp_path: Path):
         _, deployment = make(seed, CHAINS, tmp_path)
         graph = pipeline.expand(deployment)
         found.update(step.kind for step in pipeline.shorten(graph, "chain")[1].steps)
+        known = pipeline.shorten(pipeline.expand(replace(deployment, flow_cache=8)), "chain")[1]
+        found.update(step.kind for step in known.steps if step.kind == "remember")
         found.update("parting" for stage in graph.stages if not stage.mnf.folder)
         found.update("inner" for stage in graph.stages if "." in stage.node)
-    assert min(found[kind] for kind in ("merge", "drop", "swap", "unordered", "parting", "inner")) >= 5, found
+    assert min(found[kind] for kind in ("merge", "drop", "swap", "unordered", "parting", "inner", "remember")) >= 5, found
 
 
 def _wrong(deployment: Deployment, kind: str) -> Graph:

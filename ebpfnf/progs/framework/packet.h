@@ -42,6 +42,9 @@ struct slot {
 	u64 scratch[SCRATCH_WORDS];
 	u64 fib[8];		/* struct bpf_fib_lookup: the stack is too small for it */
 	u64 making[MAKING_WORDS];	/* and for the entry that a table is given */
+#ifdef FLOW_CACHE
+	u64 flow_entry;		/* where in the CPU's part of the flow cache the packet's entry is */
+#endif
 };
 
 struct pkt {
