@@ -77,6 +77,8 @@ class Care:
         for each in bad:
             self._broken.add(each.name)
             _count(at, vm.stage, FAILED)
+            retired.add(at, Totals(machines.dropped(vm.stage, each.counters, vm.reasons, 0)))  # it won't tell any more
+            each.counters = {}
             self.emit("left out", {"what": str(each.name), "detail": f"{len(now.taking)} of {vm.instances} virtual machines serve"})
         return now
 

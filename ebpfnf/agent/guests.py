@@ -48,13 +48,14 @@ def _row(vm: Vm, name: Name, seen: Observed, serving: vms.Serving) -> dict[str, 
 
 
 def drops(seen: Observed, told: list[dict[str, Any]]) -> dict[str, dict[str, int]]:
-    """Of each stage in VMs, what its guests and taps dropped since they started, by the drop's name; what was before is in the sums."""
+    """Of each stage in VMs, what its guests and taps dropped since they started, by the drop's name; what was before is in the sums,
+    and so is what one had told before it was left out."""
     found: dict[str, dict[str, int]] = {}
     for vm in seen.needs.get(seen.live, ()):
         sums = Totals()
         for row in told:
             if row["stage"] == vm.stage:
-                sums = sums.plus(Totals(machines.dropped(vm.stage, row["counters"], vm.reasons, row["tap_dropped"])))
+                sums = sums.plus(Totals(machines.dropped(vm.stage, row["counters"] if row["role"] else {}, vm.reasons, row["tap_dropped"])))
         found[vm.stage] = dict(sums.counters)
     return found
 

@@ -130,9 +130,9 @@ class Line:
             return 0
         return sequence
 
-    def hear(self, operation: Operation, seconds: float) -> bool:
-        """Whether an answer to any question of this kind has come."""
-        return self._wait(lambda answer: answer.operation == operation and answer.sequence != 0, seconds) is not None
+    def hear(self, operation: Operation, seconds: float) -> Answer | None:
+        """An answer to any question of this kind, if one comes."""
+        return self._wait(lambda answer: answer.operation == operation and answer.sequence != 0, seconds)
 
     def ask(self, operation: Operation, text: str = "", seconds: float = 1.0) -> Answer | None:
         """The guest's answer, or None when there is none in time."""
