@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from ebpfnf.generate.classify import partings
 from ebpfnf.generate.counters import Counters
 from ebpfnf.generate.segment import vm_positions
 from ebpfnf.generate.typed import CIdent, CInt
@@ -68,10 +69,13 @@ def chain_views(graph: Graph, counters: Counters, segments: Segments, classifier
     """What the entry does with a packet that a chain takes. `classifier`: its tables, the first of which finds the chain."""
     names = [table.name.rpartition(".")[2] for table in classifier]
     ports = {port.name: port for port in graph.deployment.ports}
+    chains = graph.deployment.chains
     return [
         {
             **_exit(graph, counters, chain),
             "reverse": chain.direction == "reverse",
+            "port": CInt(ports[chain.on].number),
+            "alone": not chain.match and sum(c.on == chain.on for c in chains) == 1 and not partings(chain.path),
             "parts": len(names) == 1 and any(isinstance(item, Parting) for item in chain.path),
             "lookups": [CIdent(name) for name in names if name.startswith(f"parts_{number}_")],
             "reads_l4": reads_l4(graph, chain),
@@ -80,7 +84,7 @@ def chain_views(graph: Graph, counters: Counters, segments: Segments, classifier
             "entry": _target(graph, segments, chain, graph.entries[chain.name]),
             **{name: CInt(counters.by_chain[chain.name, name]) for name in ("entered", "fragment")},
         }
-        for number, chain in enumerate(graph.deployment.chains, 1)
+        for number, chain in enumerate(chains, 1)
     ]
 
 
