@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
 
-from ebpfnf.model.files import Function, Port
+from ebpfnf.model.ports import Function, Port
 
 
 class Scope(StrEnum):
