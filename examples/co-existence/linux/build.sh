@@ -5,7 +5,7 @@ set -eu
 here=$(cd "$(dirname "$0")" && pwd)
 kernel=$(apt-cache depends linux-image-cloud-amd64 | sed -n 's/^ *Depends: \(linux-image-[0-9].*\)/\1/p' | head -n 1)
 [ -n "$kernel" ] || { echo "no linux-image-cloud-amd64 among apt's packages: apt-get update" >&2; exit 1; }
-packages="$kernel busybox-static cpio"
+packages="$kernel busybox-static cpio xz-utils"
 # shellcheck disable=SC2086 -- words
 wanted=$(apt-cache show --no-all-versions $packages | grep '^SHA256: ' | cat - "$0" | sha256sum)
 if [ -f "$here/initrd" ] && [ "$(cat "$here/made-of" 2>/dev/null)" = "$wanted" ]; then exit 0; fi
@@ -23,7 +23,7 @@ cp "$(find packages -path '*/bin/busybox' -type f)" root/bin/
 for module in virtio_ring virtio virtio_pci_modern_dev virtio_pci_legacy_dev virtio_pci failover net_failover virtio_net llc stp bridge; do
 	found=$(find packages -name "$module.ko" -o -name "$module.ko.xz" | head -n 1)
 	case "$found" in
-	*.xz) xz -dc "$found" >"root/modules/$module.ko" ;;
+	*.xz) packages/usr/bin/xz -dc "$found" >"root/modules/$module.ko" ;;
 	*.ko) cp "$found" root/modules/ ;;
 	*)
 		grep -rqs "/$module.ko" --include=modules.builtin packages || { echo "$kernel has no $module.ko" >&2; exit 1; }
