@@ -96,7 +96,7 @@ def _measured(bundles: dict[str, Bundle], rounds: int) -> dict[str, list[float]]
 
 
 def auto_best(rounds: int = ROUNDS, tried: Sequence[Sequence[str]] = _TRIED) -> list[Figure]:
-    """`auto`, by this host's profile, against all ways to cut chains of four to seven mNFs into pieces: 8 to 64 of them, loaded together."""
+    """`auto`, by this host's profile, against all ways to cut chains of four to seven mNFs into pieces: 8 to 64, loaded together."""
     found: list[Figure] = []
     for path in tried:
         given = deployment(path)
