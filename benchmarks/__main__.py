@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks import (
+    beside,
     compile_cost,
     control_plane,
     data_plane,
@@ -37,6 +38,7 @@ BENCHMARKS: dict[str, Callable[[], list[Figure]]] = {
     **scale.BENCHMARKS,
     **predict.BENCHMARKS,
     "two-cpus": two_cpus.run,
+    "beside": beside.run,
     "swap-cost": swap.run,
     "compile-cost": compile_cost.run,
     **wire.BENCHMARKS,

@@ -96,6 +96,8 @@ def _vms(expanded: Graph) -> tuple[Vm, ...]:
 def _bundle(shortened: Graph, segments: Segments, source: Source, programs: tuple[Program, ...], certificate: Certificate | None) -> Bundle:
     """It tells the unoptimised graph, for that is what the counters mean, and with each position the program that does its work."""
     home = {index: k for k, group in enumerate(segments.groups) for index in group}
+    aside = {position.index: home[first] for first, run in shortened.beside.items() for position in run}
+    home |= dict.fromkeys(aside, len(segments.groups))  # the program of those beside the path is the last
     served = certificate.served_by if certificate else {}
     expanded = shortened.meaning
     deployment = expanded.deployment
@@ -113,6 +115,7 @@ def _bundle(shortened: Graph, segments: Segments, source: Source, programs: tupl
             {
                 "index": p.index, "chain": p.chain, "stage": p.stage, "vnf_index": p.vnf_index, "branch": p.branch,
                 "segment": home.get(p.index, -1), "served_by": served.get(p.index, -1),
+                "copied_in": (aside[p.index] if p.index in shortened.beside else -1) if p.index in aside else None,
             }
             for p in expanded.positions
         ),

@@ -6,6 +6,7 @@ import base64
 import binascii
 import dataclasses
 import signal
+import threading
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -163,7 +164,8 @@ def _watch(payload: Payload, emit: Emit) -> Any:
 
     watching = watch.Watch(_deployment(payload), emit)
     for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: watching.ended.set())
+        # by another thread: this one may hold the event's lock, in `wait`, where the signal comes
+        signal.signal(number, lambda *_: threading.Thread(target=watching.ended.set).start())
     watching.run()
     return True
 

@@ -14,14 +14,14 @@ from collections.abc import Callable, Iterable, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass
 
-from ebpfnf.agent import functions, tables, vms
+from ebpfnf.agent import functions, reader, tables, vms
 from ebpfnf.agent.load import HostFacts, load
 from ebpfnf.errors import AgentError, TableError
 from ebpfnf.kernel.insn import INGRESS_SLOT
 from ebpfnf.kernel.maps import Map
 from ebpfnf.kernel.programs import MIN_FRAME, Runner
-from ebpfnf.kernel.syscall import BpfError
-from ebpfnf.model import Bundle, Counter, Table
+from ebpfnf.kernel.syscall import BpfError, cpu_slots
+from ebpfnf.model import BESIDE, Bundle, Counter, Table
 
 _EXIT = struct.Struct("=IIIIQ")
 _LOOPBACK = (1, 1500)  # stands behind a port where no interface is given
@@ -86,7 +86,8 @@ class PrivateCopy:
                     tables.fill(table, self._maps[table.name], table.entries)
             self._slot = self._cpu * self.bundle.slot.size
             self._runner = Runner(self._loaded.programs[0])
-            self._resume = Runner(self._loaded.programs[-1])
+            self._last = Runner(self._loaded.programs[-1])  # where there are such, what takes frames back from VMs, or reads copies
+            self._copies = self.bundle.programs[-1].name == BESIDE
             for vm in self.bundle.vms:
                 self.vms_serve(vm.number, (_LOOPBACK[0],))
             self._stack = stack.pop_all()
@@ -106,11 +107,13 @@ class PrivateCopy:
         outcome = self._run(self._runner, frame, self._interfaces.get(port, 0))
         while outcome.counter.kind == "sent":
             outcome = self.resume(self._guest(outcome.data))
+        while self._copies and reader.read(self._last, cpu_slots()):
+            pass
         return outcome
 
     def resume(self, frame: bytes) -> Outcome:
         """Let the deployment handle `frame` as it came from a VM."""
-        return self._run(self._resume, frame, 0)
+        return self._run(self._last, frame, 0)
 
     def _run(self, runner: Runner, frame: bytes, ifindex: int) -> Outcome:
         if len(frame) > MAX_FRAME:
@@ -132,6 +135,11 @@ class PrivateCopy:
             position=position - 1,
             metadata=meta[self._slot + slot.record : self._slot + slot.counts],
         )
+
+    @property
+    def reader(self) -> int:
+        """The program that reads copies, where something stands beside the path."""
+        return self._last.fd
 
     def time(self, frame: bytes, port: str, now_ns: int, repeat: int) -> int:
         """Mean ns of one run out of `repeat` runs of the same frame. Programs that write the frame see what they wrote before."""

@@ -36,6 +36,7 @@ def status(seen: Observed) -> dict[str, Any]:
         "stages": [_stage(stage, manifest, sums, in_vms.get(stage["id"], {})) for stage in manifest.stages] if manifest else [],
         "drops": _of_kinds(manifest, sums, "drop", "fault") | {name: sums.counters[name] for each in in_vms.values() for name in each},
         "otherwise": _of_kinds(manifest, sums, "otherwise"),
+        "lost": _of_kinds(manifest, sums, "lost"),
         "counters": dict(sorted(sums.counters.items())),
         "texts": {c.name: c.text for c in manifest.counters if c.text} | texts if manifest else {},
         "tables": [_table(table.name, table.kind, table.size, seen) for table in manifest.tables] if manifest else [],
@@ -93,6 +94,9 @@ def warnings(seen: Observed) -> list[str]:
         from ebpfnf.agent import guests
 
         found += guests.warnings(seen)
+    if running and running.manifest:
+        missed = {name: n for name, n in _of_kinds(running.manifest, total(seen), "lost").items() if n}
+        found += [f"{name}: {n} packets found no room for a copy: 'ebpfnf watch' reads them" for name, n in missed.items()]
     if seen.missed:
         found.append(f"{seen.missed} packets found no live generation")
     found += [f"table '{name}' was full {fill['full']} times" for name, fill in sorted(seen.fills.items()) if fill.get("full")]

@@ -9,7 +9,7 @@ import struct
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
-from ebpfnf.agent import carry, failpoints, functions, machines, manifest, netlink, observe, outputs, retired, tables, values
+from ebpfnf.agent import carry, failpoints, functions, machines, manifest, netlink, observe, outputs, reader, retired, tables, values
 from ebpfnf.agent.load import HostFacts, Loaded
 from ebpfnf.agent.load import load as load_bundle
 from ebpfnf.agent.plan import Action, bound, moves
@@ -20,14 +20,14 @@ from ebpfnf.kernel import insn, links, maps, pins, probe, programs
 from ebpfnf.kernel.maps import Map
 from ebpfnf.kernel.pins import Pins
 from ebpfnf.kernel.syscall import cpu_slots
-from ebpfnf.model import Bundle, MapSpec, Port, Scope
+from ebpfnf.model import BESIDE, Bundle, MapSpec, Port, Scope
 from ebpfnf.tables.layout import stats_map_name
 from ebpfnf.vm import foreign, lifecycle
 
 _KEY = bytes(4)
 # A control frame from outside: the entry drops it before it looks at any state (docs/reference/semantics.md, 4).
 _CHECK_FRAME = bytes(12) + b"\x88\xb5" + bytes(46)
-_IN_GENERATION = ("chain", "meta", "const", "ports", "vms", "vm_state", "vm_records")
+_IN_GENERATION = ("chain", "meta", "const", "ports", "vms", "vm_state", "vm_records", BESIDE, "copies", "reader")
 
 
 @dataclass(slots=True)
@@ -335,10 +335,11 @@ def grace(work: Work, action: Action) -> None:
 
 
 def retire(work: Work, action: Action) -> None:
-    """Its counts go to the sums, then its pins; renamed first, so that half of it is never taken for a generation."""
+    """Its copies are read, its counts go to the sums, then its pins; renamed first, so that half of it is never taken for a generation."""
     number, at = int(action.what), work.pins
     generation = observe.read_generation(at, number)
     if generation.complete:
+        reader.drain(at, number)
         retired.fold(at, number, observe.read_totals(at, number))
     machines.forget(at, number)
     hidden = at.temporary(number).directory

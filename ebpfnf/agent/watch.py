@@ -1,9 +1,11 @@
-"""`ebpfnf watch`: VMs that fail are left out and started again (care.py), functions of others serve by their carriers, and ports that lost
-their programs get them back. Optional: packets flow without it.
+"""`ebpfnf watch`: VMs that fail are left out and started again (care.py), functions of others serve by their carriers, ports that lost
+their programs get them back, and copies for mNFs beside the path are read. Optional: packets flow without it.
 """
 
 from __future__ import annotations
 
+import os
+import signal
 import threading
 import time
 from collections.abc import Callable, Mapping
@@ -11,7 +13,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
-from ebpfnf.agent import apply, functions, journal, machines, manifest, netlink, observe, store, values
+from ebpfnf.agent import apply, functions, journal, machines, manifest, netlink, observe, reader, store, values
 from ebpfnf.agent.care import Care
 from ebpfnf.agent.plan import Options, plan_reconcile
 from ebpfnf.agent.seen import Observed
@@ -36,6 +38,7 @@ class Watch:
     _alarm: str = ""  # what is wrong with them, as it was told
     _functions: manifest.Manifest | None = None  # of the live generation
     _vms: tuple[Vm, ...] = ()
+    _reader: int = 0  # the process that reads copies
     _care: Care = field(init=False)
 
     def __post_init__(self) -> None:
@@ -52,9 +55,13 @@ class Watch:
             self._care.repair()
             if time.monotonic() - self._looked > _PORTS:
                 self._mend()
+                self._read()
                 self._looked = time.monotonic()
             self.ended.wait(ROUND)
         self._care.close()
+        if self._reader:
+            os.kill(self._reader, signal.SIGTERM)
+            os.waitpid(self._reader, 0)
 
     def _round(self) -> None:
         """VMs, and functions of others by their carriers."""
@@ -78,6 +85,12 @@ class Watch:
         """Machines of functions, which a reconcile starts where they have ended."""
         found = self._functions
         return functions.machines(self.deployment, found.functions, found.ports) if found else {}
+
+    def _read(self) -> None:
+        """Where mNFs stand beside the path, a process of its own reads their copies."""
+        if self._reader and os.waitpid(self._reader, os.WNOHANG)[0]:
+            self._reader = 0
+        self._reader = self._reader or reader.start(self.deployment)
 
     def _mend(self) -> None:
         """Attach what has lost its link; where an interface is another one now, or all pins are gone, apply what a manager left."""

@@ -5,16 +5,16 @@ from __future__ import annotations
 from collections import defaultdict
 
 from ebpfnf.generate.costs import Costs
-from ebpfnf.model import Bundle
+from ebpfnf.model import BESIDE, Bundle
 
 
 def expected(bundle: Bundle, costs: Costs) -> dict[str, float]:
     """Ns of a packet that goes straight through each chain, of the dearest class where its path parts.
 
-    A position that another one serves costs nothing.
+    A position that another one serves costs nothing; of those beside the path the first costs a copy, the others nothing.
     """
     mnfs = {stage["id"]: stage["mnf"] for stage in bundle.stages}
-    hop = costs.hop(len(bundle.programs))
+    hop = costs.hop(len(bundle.programs) - any(program.name == BESIDE for program in bundle.programs))
     parts = {p["index"] for p in bundle.positions if p["stage"].startswith("chain.")}
     onward: dict[int, list[int]] = defaultdict(list)
     for link in bundle.links:
@@ -22,10 +22,11 @@ def expected(bundle: Bundle, costs: Costs) -> dict[str, float]:
             onward[link["source"]].append(link["target"])
     from_here: dict[int, tuple[float, int]] = {}  # position -> ns from there on, and the first program that does any of it
     for position in reversed(bundle.positions):  # in the order of the files, in which links go forward
-        index, here = position["index"], position["segment"]
+        index, copied_in = position["index"], position.get("copied_in")
+        here = position["segment"] if copied_in is None else copied_in
         rest, first = max((from_here[target] for target in onward[index]), default=(0.0, -1))
         if here >= 0:
-            rest += costs.of(mnfs[position["stage"]]) + (hop if first not in (-1, here) else 0.0)
+            rest += costs.of(mnfs[position["stage"]] if copied_in is None else BESIDE) + (hop if first not in (-1, here) else 0.0)
         from_here[index] = rest, here if here >= 0 else first
     found = {}
     for chain in bundle.chains:

@@ -164,6 +164,8 @@ def status(found: Mapping[str, Any]) -> None:
         rest = [(name, count) for name, count in found["otherwise"].items() if count]
         if rest:
             text.table("taken by no chain", ("port", "packets#"), rest)
+        if lost := [(name, count) for name, count in found.get("lost", {}).items() if count]:
+            text.table("missed by mNFs beside the path", ("counter", "packets#"), lost)
     _machines(found["vms"], found["counters"])
     for warning in found["warnings"]:
         text.note(f"warning: {warning}")

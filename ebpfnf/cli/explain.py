@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ebpfnf.cli import svg, text
+from ebpfnf.model import BESIDE
 
 if TYPE_CHECKING:
     from ebpfnf.model import Graph, Position, Segments
@@ -21,6 +22,9 @@ def explained(before: Graph, after: Graph, certificate: Certificate, segments: S
     def told(steps: Sequence[Step], kind: str) -> list[dict[str, Any]]:
         return [{"chain": place[s.of[0]].chain, "stages": [place[i].stage for i in s.of], "why": s.why} for s in steps if s.kind == kind]
 
+    programs = [(f"seg_{number}", group) for number, group in enumerate(segments.groups)]
+    if after.beside:
+        programs.append((BESIDE, tuple(p.index for run in after.beside.values() for p in run)))
     return {
         "deployment": before.deployment.name,
         "optimised": before.deployment.optimise,
@@ -29,14 +33,15 @@ def explained(before: Graph, after: Graph, certificate: Certificate, segments: S
         "dropped": told(certificate.steps, "drop"),
         "moved": told(certificate.steps, "swap"),
         "unordered": told(certificate.steps, "unordered"),
+        "beside": told(certificate.steps, "beside"),
         "flow_cache": before.deployment.flow_cache,
         "remembered": told(certificate.steps, "remember"),
         "refused": [
-            {"step": kind, **row} for kind in ("merge", "swap", "remember") for row in told(certificate.refused, kind)
+            {"step": kind, **row} for kind in ("merge", "swap", "beside", "remember") for row in told(certificate.refused, kind)
         ],
         "programs": [
-            {"name": f"seg_{number}", "stages": [f"{place[i].chain}/{place[i].stage}" for i in group]}
-            for number, group in enumerate(segments.groups)
+            {"name": name, "stages": [f"{place[i].chain}/{place[i].stage}" for i in group if name == BESIDE or i not in after.beside]}
+            for name, group in programs
         ],
     }
 
@@ -73,7 +78,7 @@ def _chain(name: str, before: Graph, after: Graph, certificate: Certificate) -> 
         "after": {
             "blocks": len(left) + len(whole["head"]) + len(whole["tail"]),
             **whole,
-            "stages": [block(p.index, p.stage) | {"group": groups.get(p.index, -1)} for p in left],
+            "stages": [block(p.index, p.stage) | {"group": groups.get(p.index, -1), "copied": p.index in after.beside} for p in left],
         },
         "links": {
             when: [[k.source, k.outcome, k.target] for k in graph.links if k.source in every]
@@ -133,6 +138,7 @@ def draw(found: Mapping[str, Any]) -> None:
     _rows("moved", [(r["chain"], f"{r['stages'][1]} before {r['stages'][0]}", r["why"]) for r in found["moved"]])
     _rows("in any order", [(r["chain"], " ∥ ".join(r["stages"]), r["why"]) for r in found["unordered"]])
     _rows("remembered", [(r["chain"], ", ".join(r["stages"]), r["why"]) for r in found["remembered"]])
+    _rows("beside the path", [(r["chain"], ", ".join(r["stages"]), r["why"]) for r in found["beside"]])
     _rows("left, because", [(r["chain"], _left(r), r["why"]) for r in found["refused"]])
     text.table("programs", ("program", "holds"), [(p["name"], ", ".join(p["stages"]) or "parse, classify") for p in found["programs"]])
     if found["flow_cache"] and not any(found[kind] for kind in ("remembered", "refused")):
@@ -149,12 +155,14 @@ def _row(around: Mapping[str, Any], middle: Sequence[str]) -> str:
 def _after(stages: Sequence[Mapping[str, Any]]) -> list[str]:
     """Stages in order; those without an order among them side by side."""
     runs = groupby(stages, key=lambda stage: (stage["group"], stage["index"] if stage["group"] < 0 else 0))
-    return [" ∥ ".join(f"[bold]{stage['stage']}[/]" for stage in members) for _, members in runs]
+    return [" ∥ ".join("[dim]copy[/]" if stage["copied"] else f"[bold]{stage['stage']}[/]" for stage in members) for _, members in runs]
 
 
 def _left(row: Mapping[str, Any]) -> str:
     if row["step"] == "remember":
         return f"{row['stages'][0]} is not remembered"
+    if row["step"] == "beside":
+        return f"{row['stages'][0]} stays on the path"
     one, other = row["stages"]
     return f"{one} takes no result of {other}" if row["step"] == "merge" else f"{other} stays behind {one}"
 

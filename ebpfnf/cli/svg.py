@@ -58,7 +58,8 @@ def _after(chain: Mapping[str, Any]) -> str:
     for stage in stages:
         together = stage["group"] >= 0 and stage["group"] == group
         column, row, group = (column, row + 1, group) if together else (column + 1, 0, stage["group"])
-        boxes[str(stage["index"])] = column, row, stage["stage"], stage["mnf"], colours.get(stage["instance"], _GREY)
+        words = ("copy", f"for {stage['stage']}") if stage["copied"] else (stage["stage"], stage["mnf"])
+        boxes[str(stage["index"])] = column, row, *words, colours.get(stage["instance"], _GREY)
     boxes |= {name: (column + k, 0, name, "", _GREY) for k, name in enumerate(tail, 1)}
     lines = _lines(head, [str(stage["index"]) for stage in stages], tail, chain["links"]["after"])
     return _picture(f"{chain['name']} as one graph: {chain['after']['blocks']} blocks", boxes, lines)

@@ -45,6 +45,7 @@ SHIPPED = Costs(
     ns={
         "acl_l2": 10.0, "acl_5t": 20.0, "size_hist": 3.0, "subnet_count": 14.0, "http_classify": 45.0, "sqli_check": 5.0, "flow_hash": 6.0,
         "lb_maglev": 30.0, "dnat_rewrite": 45.0, "check_ip": 6.0, "route": 45.0, "ttl_dec": 4.0, "mac_rewrite": 2.0, "part": 2.0,
+        "beside": 20.0,
     },
     verified={
         "acl_l2": 2_000, "acl_5t": 4_200, "size_hist": 200, "subnet_count": 400, "http_classify": 2_000, "sqli_check": 490_000,

@@ -99,6 +99,9 @@ def allocate(graph: Graph) -> Counters:
             kind = {DROPPED: "drop", PASSED: "pass"}.get(ended[position.index, outcome], "outcome")
             index = counters.add(f"{stage.instance}.{outcome}", kind, f"'{stage.id}' said {outcome}", **where)  # type: ignore[arg-type]
             counters.by_position[position.index, f">{outcome}"] = index
+        if stage.lossy:
+            index = counters.add(f"{stage.instance}.lost", "lost", "packets that it missed: there was no room for a copy", **where)  # type: ignore[arg-type]
+            counters.by_position[position.index, "=lost"] = index
         if stage.mnf.runs_in != "xdp":
             bypass = stage.config["on_failure"] == "bypass"
             down = ("vm_down", "bypassed" if bypass else "drop", "no VM of the stage serves")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from ebpfnf.generate import layout
+from ebpfnf.generate import beside, layout
 from ebpfnf.generate.classify import classifier
 from ebpfnf.generate.counters import allocate
 from ebpfnf.generate.remembered import FlowCache
@@ -17,7 +17,7 @@ from ebpfnf.names import c_field, c_identifier, vm_flows_pin
 from ebpfnf.tables.types import Enumeration, type_of
 
 _FIRST_ID, _FIRST_LOOP = 0x7F000000, 0x7E000000  # symbolic ids of maps and functions: no other constant of a program looks like these
-_HEADERS = ("types.h", "direct.h", "packet.h", "parse.h", "headers.h", "fib.h", "leave.h", "vm.h", "function.h")
+_HEADERS = ("types.h", "direct.h", "packet.h", "parse.h", "headers.h", "fib.h", "leave.h", "vm.h", "function.h", "beside.h")
 _MMAPABLE, _RDONLY_PROG = 1 << 10, 1 << 7  # linux/bpf.h
 
 
@@ -37,8 +37,10 @@ def generate(graph: Graph, segments: Segments, fields: Fields, bodies: Mapping[s
     cache = FlowCache(graph, fields)
     scratch = max(scratch, cache.words)
     slot = layout.slot_layout(words, len(counters.all), scratch + making + cache.there)
-    count = len(segments.groups) + bool(machines)
-    framework = (*_maps(graph, count, slot, const), *_vm_maps(numbers, words), *cache.maps())
+    copy = beside.copied(graph, fields, words)
+    count = len(segments.groups) + bool(machines) + bool(graph.beside)
+    aside = beside.maps(graph, copy, slot.size)
+    framework = (*_maps(graph, count, slot, const), *_vm_maps(numbers, words), *aside, *cache.maps())
     owners = (chains, *(own for _, own in tables))
     maps = (*framework, *(spec for owner in owners for spec in owner.maps))
     ids = {spec.name: _FIRST_ID + k for k, spec in enumerate(maps)}
@@ -59,6 +61,7 @@ def generate(graph: Graph, segments: Segments, fields: Fields, bodies: Mapping[s
             making_words=CInt(making),
             slot_size=CInt(slot.size),
             vm=_vm(machines, words, counters.unknown) if machines else None,
+            beside=beside.view(graph, counters, copy),
             metadata=[_member(m) for m in layout.metadata_members(fields)],
             own_metadata=[(CIdent(name), [_member(m) for m in members]) for name, members in layout.own_metadata(graph.meaning.stages)],
             classifier=chains.views(ids),
@@ -78,7 +81,7 @@ def generate(graph: Graph, segments: Segments, fields: Fields, bodies: Mapping[s
             **{f"mnf/{name}.c": bodies[folder] for folder, name in includes.items()},
         },
         authors={f"mnf/{name}.c": f"{folder}/mnf.c" for folder, name in includes.items()},
-        programs=tuple(program_name(segments, k) for k in range(count)),
+        programs=tuple(program_name(segments, k, beside=bool(graph.beside)) for k in range(count)),
         maps=maps,
         tables=tuple(table for owner in owners for table in owner.tables),
         counters=tuple(counters.all),

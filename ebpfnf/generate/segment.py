@@ -8,7 +8,7 @@ from itertools import accumulate
 
 from ebpfnf.errors import GenerateError
 from ebpfnf.generate.costs import SHIPPED, Costs
-from ebpfnf.model import Graph, Segments
+from ebpfnf.model import BESIDE, Graph, Segments
 
 MAX_TAIL_CALLS = 32  # 33 by the kernel's count, one of which is the root's
 MAX_VERIFIED = 900_000  # of the kernel's million instructions: estimates add up what is verified in one mNF alone
@@ -131,7 +131,7 @@ def expected(graph: Graph, segments: Segments, costs: Costs) -> dict[str, float]
     for position in reversed(graph.positions):  # links go forward only
         here = home[position.index]
         rest = max((found[target] + (hop if home[target] != here else 0.0) for target in onward[position.index]), default=0.0)
-        found[position.index] = costs.of(mnfs[position.stage].name) + rest
+        found[position.index] = costs.of(BESIDE if position.index in graph.beside else mnfs[position.stage].name) + rest
     entries = {chain: (found[at] + (hop if home[at] else 0.0) if at >= 0 else 0.0) for chain, at in graph.entries.items()}
     return {chain.name: costs.entry + entries[chain.name] for chain in graph.deployment.chains}
 

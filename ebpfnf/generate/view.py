@@ -9,7 +9,7 @@ from ebpfnf.generate.classify import partings
 from ebpfnf.generate.counters import Counters
 from ebpfnf.generate.segment import vm_positions
 from ebpfnf.generate.typed import CIdent, CInt
-from ebpfnf.model import DROPPED, EXIT, PASSED, Chain, Graph, Parting, Position, Segments, Stage, Table
+from ebpfnf.model import BESIDE, DROPPED, EXIT, PASSED, Chain, Graph, Parting, Position, Segments, Stage, Table
 from ebpfnf.names import c_identifier
 
 View = dict[str, Any]
@@ -159,9 +159,9 @@ def segment_views(graph: Graph, counters: Counters, segments: Segments, remember
     return views
 
 
-def program_name(segments: Segments, number: int) -> str:
-    """What the program of a segment is called; behind the last comes the one that takes frames back from VMs."""
-    return f"seg_{number}" if number < len(segments.groups) else "resume"
+def program_name(segments: Segments, number: int, beside: bool = False) -> str:
+    """What the program of a segment is called; behind the last comes the one that takes frames back from VMs, or that reads copies."""
+    return f"seg_{number}" if number < len(segments.groups) else BESIDE if beside else "resume"
 
 
 def vm_numbers(graph: Graph) -> dict[str, int]:
@@ -190,6 +190,7 @@ def _position(graph: Graph, counters: Counters, segments: Segments, position: Po
         "index": CInt(index),
         "stage": CIdent(c_identifier(stage.id)),
         "vm": _vm(graph, counters, index, stage),
+        "lost": CInt(counters.by_position[index, "=lost"]) if index in graph.beside else None,
         "part": None if stage.mnf.folder else {"shift": CInt(stage.config["shift"]), "mask": CInt((1 << stage.config["bits"]) - 1)},
         "next": _target(graph, segments, chain, links["NEXT"]) if "NEXT" in links else None,
         "drops": [CInt(counters.by_position[index, reason]) for reason in stage.mnf.reasons],

@@ -64,7 +64,7 @@ def _stages(instance: Instance, flats: Mapping[tuple[str, str], Flat]) -> list[S
     """The mNFs that are not left out, in file order."""
     there = {**flats[instance.name, "reverse"].mnfs, **flats[instance.name, "forward"].mnfs}
     names = [name for name, _ in instance.vnf.mnfs() if name in there]
-    return [Stage(f"{instance.name}.{name}", instance.name, name, *there[name]) for name in names]
+    return [Stage(f"{instance.name}.{name}", instance.name, name, *there[name], instance.lossy) for name in names]
 
 
 @dataclass(slots=True)

@@ -116,6 +116,11 @@ class Generation:
         return f"{self.directory}/vm_state"
 
     @property
+    def beside(self) -> str:
+        """The rings of copies, where something stands beside the path."""
+        return f"{self.directory}/beside"
+
+    @property
     def machines(self) -> str:
         return f"{self.directory}/machines"
 

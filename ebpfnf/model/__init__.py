@@ -10,6 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 from ebpfnf.model.ports import Function, Image, Port
 from ebpfnf.model.program import (
+    BESIDE,
+    COPIES,
+    COPY_BYTES,
     VM_INSTANCES,
     Bundle,
     ConstLayout,
@@ -68,6 +71,9 @@ else:  # what a host never sees is imported where it is used: making 28 classes 
 
 
 __all__ = [
+    "BESIDE",
+    "COPIES",
+    "COPY_BYTES",
     "DROPPED",
     "EXIT",
     "PASSED",

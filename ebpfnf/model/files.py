@@ -195,6 +195,7 @@ class Instance:
     vnf: Vnf
     arguments: Mapping[str, Any]  # parameter -> typed value
     where: Where | None = None
+    lossy: bool = False  # it may miss packets
 
 
 @dataclass(frozen=True, slots=True)

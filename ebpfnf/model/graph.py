@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from ebpfnf.model.files import Deployment, Mnf
@@ -18,6 +18,7 @@ class Stage:
     node: str
     mnf: Mnf
     config: Mapping[str, Any]  # parameter -> typed value
+    lossy: bool = False  # it may miss packets
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +64,7 @@ class Graph:
     """What the chains expand to. Positions are in topological order, links go forward only.
 
     An optimised graph remembers the one that it came from: that says what the deployment means, what is counted and for whom.
+    Of a run of positions beside the path the first stays, as the place where packets are copied for all of them.
     """
 
     deployment: Deployment
@@ -72,6 +74,7 @@ class Graph:
     entries: Mapping[str, int]  # chain -> index of its first position, or EXIT
     unoptimised: Graph | None = None
     remembered: tuple[Remembered, ...] = ()  # what the flow cache may know; at most one a chain
+    beside: Mapping[int, tuple[Position, ...]] = field(default_factory=dict)  # the first of a run -> all of it
 
     @property
     def meaning(self) -> Graph:

@@ -65,7 +65,7 @@ class Counter:
 
     index: int
     name: str  # edge.acl_deny, inbound.entered, wan.otherwise, ...
-    kind: str  # entered drop pass tx redirect outcome otherwise fault; of stages in VMs: sent returned bypassed moved
+    kind: str  # entered drop pass tx redirect outcome otherwise fault lost; of stages in VMs: sent returned bypassed moved
     port: str = ""
     chain: str = ""
     stage: str = ""
@@ -126,6 +126,9 @@ class Program:
     line_info_size: int = 16
 
 
+BESIDE = "beside"  # the map of rings by which copies go to mNFs beside the path, and the program, the last, that reads one
+COPY_BYTES = 2048  # of a frame, at most, that are copied
+COPIES = 2048  # that one CPU's ring holds; a power of two
 VM_INSTANCES = 8  # of one stage, at most
 
 
@@ -158,7 +161,9 @@ class Bundle:
     slot: SlotLayout
     const: ConstLayout
     stages: tuple[Mapping[str, Any], ...]  # id, mnf, instance, node, digest of body and manifest, config
-    positions: tuple[Mapping[str, Any], ...]  # of the unoptimised graph: index, chain, stage, segment (-1: none), served_by (-1: itself)
+    # Of the unoptimised graph: index, chain, stage, segment (-1: none), served_by (-1: itself); beside the path copied_in, the segment
+    # where it gets its copies (-1: those of the position before it), else None.
+    positions: tuple[Mapping[str, Any], ...]
     links: tuple[Mapping[str, Any], ...]
     chains: tuple[Mapping[str, Any], ...]  # name, on, direction, path, then, match in text
     authors: Mapping[str, str] = field(default_factory=dict)

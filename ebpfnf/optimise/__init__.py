@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from ebpfnf.model import Fields, Graph
+from ebpfnf.optimise.beside import set_aside
 from ebpfnf.optimise.certificate import Certificate, Step, digest
 from ebpfnf.optimise.checker import check
 from ebpfnf.optimise.consolidate import consolidate
@@ -32,6 +33,9 @@ def optimise(graph: Graph, fields: Fields, level: str = "chain") -> tuple[Graph,
             refused += left
         if not found:
             steps += group_unordered(graph, fields)
+            graph, done, left = set_aside(graph, fields)
+            steps += done
+            refused += left
             if graph.deployment.flow_cache:
                 graph, done, left = remember(graph, fields)
                 steps += done

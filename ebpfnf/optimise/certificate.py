@@ -19,6 +19,7 @@ class Step:
     merge (second, first): the second is gone, the first's result is its own    drop (index,): without effect, gone
     swap (first, second): the second now comes before the first                 unordered (...): neighbours that commute
     remember (...): positions of a chain that the flow cache may answer for
+    beside (...): a straight run that gets copies, past which packets go
     """
 
     kind: str
@@ -66,5 +67,6 @@ def digest(graph: Graph) -> str:
         sorted([k.source, k.outcome, k.target] for k in graph.links),
         sorted(graph.entries.items()),
         [[r.chain, r.key, r.positions] for r in graph.remembered],
+        sorted([first, [position.index for position in run]] for first, run in graph.beside.items()),
     ]
     return hashlib.sha256(json.dumps(shape).encode()).hexdigest()

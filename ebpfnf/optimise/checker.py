@@ -35,7 +35,11 @@ def check(before: Graph, certificate: Certificate, after: Graph, fields: Fields)
             raise CertificateError(f"step {number} of the certificate, {step.kind} {names}: {why}")
     if certificate.after != _print(after) or replay.shape() != _shape(after):
         raise CertificateError("the certificate's steps lead to another graph than the optimised one")
-    missing = sorted({replay.stage_of[index] for index in replay.order} - {stage.id for stage in after.stages})
+    aside = {replay.stage_of[index] for run in replay.beside.values() for index in run}
+    on_path = {replay.stage_of[index] for index in replay.order if index not in replay.beside}
+    if both := sorted(aside & on_path):
+        raise CertificateError(f"'{both[0]}' stands beside the path and on it: who reads copies must be alone with its tables")
+    missing = sorted((aside | on_path) - {stage.id for stage in after.stages})
     changed = [stage.id for stage in after.stages if stage != replay.stages.get(stage.id)]
     if missing or changed:
         raise CertificateError(f"stage '{[*missing, *changed][0]}' is not what it was")
@@ -56,6 +60,7 @@ class _Replay:
         self.vnf_of = {position.index: position.vnf_index for position in graph.positions}
         self.jumps = {(link.source, link.outcome): link.target for link in graph.links}
         self.entries = dict(graph.entries)
+        self.beside: dict[int, tuple[int, ...]] = {}
 
     def name(self, index: int) -> str:
         """A position as a person knows it."""
@@ -69,6 +74,8 @@ class _Replay:
         """Does the step; why it is not legal, or an empty string."""
         if len(set(step.of)) != len(step.of) or any(index not in self.order for index in step.of):
             return "it names a position twice, or one that is not there"
+        if aside := [index for index in step.of if index in self.beside]:
+            return f"{self.name(aside[0])} stands beside the path"
         if step.kind == "remember" and step.of:
             return self._remember(step.of)
         if self.remembered:
@@ -81,6 +88,8 @@ class _Replay:
             return self._swap(*step.of)
         if step.kind == "drop" and len(step.of) == 1:
             return self._drop(*step.of)
+        if step.kind == "beside" and step.of:
+            return self._beside(step.of)
         return "there is no such step"
 
     # ------------------------------------------------------------ steps
@@ -160,6 +169,29 @@ class _Replay:
         for (source, _), target in self.jumps.items():
             sources[target] = sources.get(target, frozenset()) | {source}
         return unproved(told, self.fields, self._uses, self.mnf, _parts, sources, self.entries[chain])
+
+    def _beside(self, run: tuple[int, ...]) -> str:
+        for first, second in pairwise(run):
+            if {jump[0] for jump, target in self.jumps.items() if target == second} != {first}:
+                return f"packets come to {self.name(second)} that did not pass {self.name(first)}"
+        end = self.jumps.get((run[-1], "NEXT"), EXIT)
+        for index in run:
+            stage, mnf = self.stages[self.stage_of[index]], self.mnf(index)
+            if not stage.lossy:
+                return f"{self.name(index)} may miss no packet"
+            if mnf.runs_in != "xdp" or mnf.outcomes or set(mnf.verdicts) != {"NEXT"}:
+                return f"{self.name(index)} says what becomes of the packet"
+            if on_wire := sorted(field for field in mnf.writes if not field.startswith("m.")):
+                return f"{self.name(index)} writes '{on_wire[0]}', and who passes the packet on has only the one"
+            for name in sorted(part for field in (*mnf.writes, *(f"m.{mnf.name}.{own}" for own in mnf.metadata)) for part in _parts(field)):
+                if user := self._user(name, end, self.chain_of[index], set()):
+                    return f"{user} uses '{name}'"
+            if index != run[0]:
+                self.order.remove(index)
+                self.jumps.pop((index, "NEXT"))
+        self.jumps[run[0], "NEXT"] = end
+        self.beside[run[0]] = run
+        return ""
 
     def _remove(self, index: int) -> str:
         ends = set(self._onward(index))
@@ -249,6 +281,7 @@ class _Replay:
             [(source, outcome, target) for (source, outcome), target in self.jumps.items()],
             self.entries,
             self.remembered,
+            self.beside,
         )
 
 
@@ -310,9 +343,15 @@ def _clash(one: Uses, other: Uses) -> str:
     return ""
 
 
-def _plain(positions: object, links: list[tuple[int, str, int]], entries: Mapping[str, int], remembered: Sequence[Remembered]) -> object:
+def _plain(
+    positions: object,
+    links: list[tuple[int, str, int]],
+    entries: Mapping[str, int],
+    remembered: Sequence[Remembered],
+    beside: Mapping[int, tuple[int, ...]],
+) -> object:
     known = [(told.chain, told.key, told.positions) for told in remembered]
-    return json.loads(json.dumps([positions, sorted(links), sorted(entries.items()), known]))
+    return json.loads(json.dumps([positions, sorted(links), sorted(entries.items()), known, sorted(beside.items())]))
 
 
 def _shape(graph: Graph) -> object:
@@ -320,7 +359,8 @@ def _shape(graph: Graph) -> object:
         return link.source, link.outcome, link.target
 
     places = [(p.index, p.chain, p.stage, p.vnf_index) for p in graph.positions]
-    return _plain(places, [jump(link) for link in graph.links], graph.entries, graph.remembered)
+    beside = {first: tuple(position.index for position in run) for first, run in graph.beside.items()}
+    return _plain(places, [jump(link) for link in graph.links], graph.entries, graph.remembered, beside)
 
 
 def _print(graph: Graph) -> str:

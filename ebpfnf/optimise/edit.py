@@ -42,3 +42,18 @@ def remove(graph: Graph, index: int) -> Graph:
         entries={chain: after if entry == index else entry for chain, entry in graph.entries.items()},
         unoptimised=graph.meaning,
     )
+
+
+def set_beside(graph: Graph, run: tuple[int, ...]) -> Graph:
+    """Of a straight run the first position stays, as the place where its packets are copied."""
+    (after,) = {link.target for link in graph.links if link.source == run[-1]}
+    place = {position.index: position for position in graph.positions}
+    return replace(
+        graph,
+        positions=tuple(position for position in graph.positions if position.index not in run[1:]),
+        links=tuple(
+            replace(link, target=after) if link.source == run[0] else link for link in graph.links if link.source not in run[1:]
+        ),
+        unoptimised=graph.meaning,
+        beside={**graph.beside, run[0]: tuple(place[index] for index in run)},
+    )

@@ -111,6 +111,25 @@ class Law:
         used = overlap(self.live(target, self.at[index].chain), own.writes)
         return f"'{used}', which '{own.stage}' writes, is used" if used else ""
 
+    def no_beside(self, index: int, run: tuple[int, ...]) -> str:
+        """Why a copy of the packet is not enough for this position of a straight run that packets shall go past."""
+        own = self.effects[index]
+        if not self.stages[own.stage].lossy:
+            return f"'{own.stage}' may miss no packet: its instance is not declared lossy"
+        if own.away:
+            return f"packets leave for the machine of '{own.stage}'"
+        if own.ends:
+            return f"'{own.stage}' may end the packet"
+        if own.outcomes:
+            return f"'{own.stage}' decides where packets go, by '{own.outcomes[0]}'"
+        if bytes_ := sorted(filter(in_packet, own.writes)):
+            return f"'{own.stage}' writes '{bytes_[0]}' of the packet"
+        for after in self.goes_on_to(run[-1]):
+            if used := overlap(self.live(after, self.at[index].chain), own.writes):
+                users = (self.effects[k].stage for k in sorted(self.reached(after)) if overlap(self.effects[k].reads, {used}))
+                return f"'{own.stage}' writes '{used}', which '{next(users, self.chains[self.at[index].chain].then)}' uses"
+        return ""
+
     # ------------------------------------------------------------ what they rest on
 
     def between(self, first: int, second: int) -> tuple[int, ...]:

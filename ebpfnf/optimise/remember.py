@@ -57,7 +57,7 @@ def _of_chain(law: Law, chain: str, fields: Fields) -> tuple[tuple[int, ...], di
             continue
         wants = own.reads | (own.writes - own.always)  # what it does not write stays as it was
         loose = next((name for name in sorted(wants) if atoms(name) & open_.keys()), "")
-        why = _own_doing(law, index, mnf)
+        why = f"'{own.stage}' stands beside the path" if index in law.graph.beside else _own_doing(law, index, mnf)
         if not why and loose:
             why = f"'{own.stage}' reads '{loose}', which {open_[min(atoms(loose) & open_.keys())]}"
         if not why and len(taken) == MOST:

@@ -17,7 +17,7 @@ def group_unordered(graph: Graph, fields: Fields) -> tuple[Step, ...]:
         if position.index in grouped:
             continue
         group = [position.index]
-        while (following := _straight(law, group[-1])) is not None:
+        while (following := straight(law, group[-1])) is not None:
             if any(conflict(law.effects[member], law.effects[following]) for member in group):
                 break
             group.append(following)
@@ -27,7 +27,7 @@ def group_unordered(graph: Graph, fields: Fields) -> tuple[Step, ...]:
     return tuple(Step("unordered", tuple(group), "none of them writes what another uses, nor ends what another counts") for group in groups)
 
 
-def _straight(law: Law, index: int) -> int | None:
+def straight(law: Law, index: int) -> int | None:
     """The one position that all packets come to from here, and only from here, and which leads to one place itself."""
     targets = law.goes_on_to(index)
     if len(targets) != 1 or min(targets) < 0:

@@ -83,9 +83,9 @@ def _instances(file: ChainFile, node: Node, library: Library, problems: Problems
         if vnf is None:
             continue
         who, keys = f"vnf '{vnf.name}'", template.rule_keys(vnf)
-        arguments = template.read_arguments(who, vnf.params, item, "vnf", problems, {p.name: keys.get(p.name) for p in vnf.params})
+        arguments = template.read_arguments(who, vnf.params, item, "vnf lossy", problems, {p.name: keys.get(p.name) for p in vnf.params})
         template.check_lists(vnf, arguments, item, problems)
-        result[name] = Instance(name, vnf, arguments, where)
+        result[name] = Instance(name, vnf, arguments, where, entry.lossy)
     return result
 
 

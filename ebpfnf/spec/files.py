@@ -72,11 +72,12 @@ class PortShape(Shape):
 
 
 class InstanceShape(Shape):
-    """An instance of a VNF: `vnf:` and the VNF's parameters."""
+    """An instance of a VNF: `vnf:` and the VNF's parameters. `lossy: true`: it may miss packets."""
 
     model_config = ConfigDict(extra="allow")
 
     vnf: Kebab
+    lossy: bool = False
 
 
 # What holds itself, which pydantic's schemas can't say: a path with classes, a condition.

@@ -44,7 +44,7 @@ def read(path: Path, library: Sources, problems: Problems) -> Vnf | None:
     if problems.count() > before or len(found) < len(file.mnfs):
         return None  # what follows would only repeat it
 
-    params = read_params(node, problems, _rule_keys(file, found), reserved="mnf vnf when " + " ".join(when.WORDS))
+    params = read_params(node, problems, _rule_keys(file, found), reserved="mnf vnf when lossy " + " ".join(when.WORDS))
     types = {param.name: param.type for param in params}
     nodes = tuple(_node(name, found[name], node.value["mnfs"].value[name], types, problems) for name in file.mnfs)
     outcomes = {name: links.outcomes(one) for name, one in found.items()}

@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import random
 import shutil
+import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -70,7 +71,8 @@ class Files:
         }
         head = "ebpfnf: 1\ndeployment: random\nports:\n"
         head += f"  a: {{interface: eth0, fragments: {self.fragments}}}\n  b: {{interface: eth1}}\n"
-        lines = [f"  {instance}: {{vnf: {template}}}" for instance, template in used.items()]
+        lossy = [", lossy: true" if zlib.crc32(instance.encode()) % 2 else "" for instance in used]
+        lines = [f"  {instance}: {{vnf: {template}{more}}}" for (instance, template), more in zip(used.items(), lossy, strict=True)]
         lines = ["vnfs:" if lines else "vnfs: {}", *lines, "chains:", *(f"  {n}: {json.dumps(c)}" for n, c in chains.items())]
         result = {"chain.yaml": head + "\n".join(lines) + TESTBED}
         todo = list(dict.fromkeys(used.values()))

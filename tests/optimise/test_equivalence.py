@@ -39,7 +39,7 @@ def test_the_random_graphs_leave_much_to_do(tmp_path: Path):
         found.update(step.kind for step in known.steps if step.kind == "remember")
         found.update("parting" for stage in graph.stages if not stage.mnf.folder)
         found.update("inner" for stage in graph.stages if "." in stage.node)
-    assert min(found[kind] for kind in ("merge", "drop", "swap", "unordered", "parting", "inner", "remember")) >= 5, found
+    assert min(found[kind] for kind in ("merge", "drop", "swap", "unordered", "beside", "parting", "inner", "remember")) >= 5, found
 
 
 def _wrong(deployment: Deployment, kind: str) -> Graph:
