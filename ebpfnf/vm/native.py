@@ -17,6 +17,7 @@ from ebpfnf.vm.control import Answer, Operation, Status
 
 SLOWEST = 20  # seconds for an answer
 ROOM = 2036  # bytes of a frame, as in a guest
+_TIGHT = 1 << 31  # of a length
 _US = b"\x02\0\0\0\0\xfe"
 
 
@@ -62,12 +63,12 @@ class Native:
         """What leaves for a frame that comes in at that time (ns); None where it was dropped."""
         return self.frames([data], at)[0]
 
-    def frames(self, frames: list[bytes], at: int = 0) -> list[bytes | None]:
-        """Several frames, in order."""
+    def frames(self, frames: list[bytes], at: int = 0, *, tight: bool = False) -> list[bytes | None]:
+        """Several frames, in order. `tight`: their memory ends where they end, so that a look beyond is noticed."""
         result: list[bytes | None] = []
         for start in range(0, len(frames), 16):  # no more than the pipes hold
             part = frames[start : start + 16]
-            self._write(b"".join(struct.pack("<QI", at, len(data)) + data for data in part))
+            self._write(b"".join(struct.pack("<QI", at, len(data) | _TIGHT * tight) + data for data in part))
             for _ in part:
                 length = int.from_bytes(self._read(4), "little")
                 result.append(self._read(length) if length else None)

@@ -8,7 +8,8 @@
 
 #include "core.h"
 
-enum { ROOM = 2036 };	/* as in a guest */
+enum { ROOM = 2036 /* as in a guest */ };
+#define TIGHT (1u << 31)	/* of a length: no room behind the frame, so that a look beyond its end is noticed too */
 
 /* Memory is never given back, on purpose. */
 const char *__asan_default_options(void);
@@ -61,11 +62,12 @@ int main(int argc, char **argv)
 		fprintf(stderr, "%s\n", wrong);
 		return 65;
 	}
-	while (read_exactly(&clock_now, sizeof clock_now) && read_exactly(&len, sizeof len) && len <= ROOM) {
-		struct frame frame = {.data = malloc(ROOM), .len = len, .room = ROOM};	/* its end is guarded */
+	while (read_exactly(&clock_now, sizeof clock_now) && read_exactly(&len, sizeof len) && (len & ~TIGHT) <= ROOM) {
+		u32 room = len & TIGHT ? len & ~TIGHT : ROOM;
+		struct frame frame = {.data = malloc(room), .len = len & ~TIGHT, .room = room};	/* its end is guarded */
 		u32 out = 0;
 
-		if (!frame.data || !read_exactly(frame.data, len))
+		if (!frame.data || !read_exactly(frame.data, frame.len))
 			return 1;
 		if (core_frame(&frame))
 			out = frame.len;
