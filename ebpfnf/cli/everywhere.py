@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -65,8 +66,14 @@ def plan(hosts: str, bundle: Bundle, options: Mapping[str, Any], output: Output)
     from ebpfnf.fleet.change import ask, parcels
 
     with fleet(hosts) as found, watched(list(found.hosts)) as watch:
-        sent = parcels(bundle, _targets(found), options)
-        outcomes = found.each(lambda host: ask(host, "plan", sent[host.name].payload(), watch))
+        sent, said = parcels(bundle, _targets(found), options), {name: list[str]() for name in found.hosts}
+
+        def hear(name: str, event: Mapping[str, Any]) -> None:
+            said[name].append(f"{event['step']}: {name}: {event['detail']}")
+
+        outcomes = found.each(lambda host: ask(host, "plan", sent[host.name].payload(), watch, partial(hear, host.name)))
+    for words in dict.fromkeys(words for each in said.values() for words in each):
+        text.note(words)
     report(outcomes, output, actions)
     return any(each.result for each in outcomes)
 

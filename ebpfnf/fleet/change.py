@@ -20,6 +20,7 @@ from typing import Any
 from ebpfnf import bundle as bundles
 from ebpfnf.errors import Busy, EbpfnfError, HostUnreachable, NotReached
 from ebpfnf.fleet import ship, sign
+from ebpfnf.fleet.host import OnEvent, ignore
 from ebpfnf.fleet.inventory import Target
 from ebpfnf.fleet.remote import SshHost
 from ebpfnf.model import Bundle
@@ -81,8 +82,8 @@ def _outcome(host: SshHost, work: Callable[[SshHost], Any]) -> Outcome:
         return Outcome(host.name, error=error)
 
 
-def ask(host: SshHost, command: str, payload: Mapping[str, Any], watch: Watch = unwatched) -> Any:
-    """A command of the agent, once more where the answer was lost: all of them may be done twice.
+def ask(host: SshHost, command: str, payload: Mapping[str, Any], watch: Watch = unwatched, hear: OnEvent = ignore) -> Any:
+    """A command of the agent, once more where the answer was lost: all of them may be done twice. `hear`: what it says along the way.
 
     Where another change runs there, perhaps that of a manager that died, its end is waited for.
     """
@@ -90,6 +91,7 @@ def ask(host: SshHost, command: str, payload: Mapping[str, Any], watch: Watch = 
 
     def say(event: Mapping[str, Any]) -> None:
         watch(host.name, f"{command}: {event['step']}")
+        hear(event)
 
     until = time.monotonic() + PATIENCE
     lost: HostUnreachable | None = None

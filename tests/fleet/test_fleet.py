@@ -76,6 +76,16 @@ def test_verbs_on_all_hosts(lab: HostLab) -> None:
     ]
 
 
+def test_a_plan_tells_what_each_host_warns_of(lab: HostLab, tmp_path: Path) -> None:
+    """An output whose other end takes no redirected frames."""
+    rig.run(lab, "h1", "ip link add deaf0 type veth peer name deaf1 && ip link set deaf0 up && ip link set deaf1 up")
+    file = tmp_path / "hosts.yaml"
+    file.write_text(lab.inventory.read_text().replace("lan0", "deaf0"))
+    _, _, err = ebpfnf("plan", str(EXAMPLE), f"--hosts={file}:h1")
+    rig.run(lab, "h1", "ip link del deaf0")
+    assert "warning: h1: port 'lan': 'deaf0' takes no frames" in err
+
+
 def test_a_dead_host_holds_up_no_other_and_comes_back_as_it_was(lab: HostLab) -> None:
     deploy(lab, 1)
     lab.crash("h2")
