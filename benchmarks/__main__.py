@@ -23,6 +23,7 @@ from benchmarks import (
     plan,
     plots,
     predict,
+    replay,
     scale,
     swap,
     tables,
@@ -46,6 +47,7 @@ BENCHMARKS: dict[str, Callable[[], list[Figure]]] = {
     "tables": tables.run,
     "control-plane": control_plane.run,
     **plan.BENCHMARKS,
+    "replay": replay.run,
     "fleet": fleet.run,
     "vms": vms.run,
 }
