@@ -12,11 +12,11 @@ from tests.models.packet import ones_sum
 
 def test_tcp_over_ipv4_has_the_values_written() -> None:
     frame = build("tcp 192.0.2.9:4000 > 198.51.100.7:80 flags SA seq 7 ack 9 ttl 3 dscp 46 eth 02:00:00:00:00:0a > 02:00:00:00:00:0b")
-    assert frame[:14].hex() == "02000000000b" "02000000000a" "0800"
+    assert frame[:14].hex() == "02000000000b02000000000a0800"
     assert frame[15] == 46 << 2 and frame[22] == 3
-    assert frame[26:34].hex() == "c0000209" "c6336407"
+    assert frame[26:34].hex() == "c0000209c6336407"
     assert frame[34:38].hex() == "0fa00050"
-    assert frame[38:46].hex() == "00000007" "00000009"
+    assert frame[38:46].hex() == "0000000700000009"
     assert frame[47] == 0x12
     assert ones_sum(frame[14:34]) == 0xFFFF
 
@@ -42,8 +42,8 @@ def test_size_is_the_frames(text: str) -> None:
 
 
 def test_one_tag_and_two() -> None:
-    assert build("udp 192.0.2.1:1 > 192.0.2.2:2 vlan 5")[12:18].hex() == "8100" "0005" "0800"
-    assert build("udp 192.0.2.1:1 > 192.0.2.2:2 vlan 5 vlan 6")[12:22].hex() == "88a8" "0005" "8100" "0006" "0800"
+    assert build("udp 192.0.2.1:1 > 192.0.2.2:2 vlan 5")[12:18].hex() == "810000050800"
+    assert build("udp 192.0.2.1:1 > 192.0.2.2:2 vlan 5 vlan 6")[12:22].hex() == "88a80005810000060800"
 
 
 def test_first_fragment_has_the_l4_header_a_later_one_has_not() -> None:
@@ -65,7 +65,7 @@ def test_bad_checksum_is_the_ip_headers_or_without_one_that_of_l4() -> None:
 
 
 def test_arp_and_hex() -> None:
-    assert build("arp who-has 192.0.2.1 tell 192.0.2.9")[12:42].hex().startswith("0806000108000604000102000000000" "1c0000209")
+    assert build("arp who-has 192.0.2.1 tell 192.0.2.9")[12:42].hex().startswith("08060001080006040001020000000001c0000209")
     assert build("hex 0102 03") == b"\1\2\3"
 
 

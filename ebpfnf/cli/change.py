@@ -184,9 +184,7 @@ def _leaving(command: str, question: str, doing: str, words: str) -> Callable[..
 rollback = _leaving(
     "rollback", "roll '{}' back to its earlier generation?", "rolling {} back", "Go back to the generation before, by one flip."
 )
-undeploy = _leaving(
-    "undeploy", "remove '{}' with all its state?", "removing {}", "Take a deployment off its ports, with all its state."
-)
+undeploy = _leaving("undeploy", "remove '{}' with all its state?", "removing {}", "Take a deployment off its ports, with all its state.")
 
 
 def _run(where: Host, command: str, payload: Mapping[str, Any], words: str) -> Mapping[str, Any]:

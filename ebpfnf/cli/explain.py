@@ -36,9 +36,7 @@ def explained(before: Graph, after: Graph, certificate: Certificate, segments: S
         "beside": told(certificate.steps, "beside"),
         "flow_cache": before.deployment.flow_cache,
         "remembered": told(certificate.steps, "remember"),
-        "refused": [
-            {"step": kind, **row} for kind in ("merge", "swap", "beside", "remember") for row in told(certificate.refused, kind)
-        ],
+        "refused": [{"step": kind, **row} for kind in ("merge", "swap", "beside", "remember") for row in told(certificate.refused, kind)],
         "programs": [
             {"name": name, "stages": [f"{place[i].chain}/{place[i].stage}" for i in group if name == BESIDE or i not in after.beside]}
             for name, group in programs

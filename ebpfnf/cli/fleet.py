@@ -129,9 +129,7 @@ def _entry(name: str, entry: Mapping[str, Any]) -> Sequence[Any]:
 
 def doctor(
     context: typer.Context,
-    ports: Annotated[
-        list[str] | None, typer.Argument(metavar="INTERFACE", help="Interfaces to look at; all.", show_default=False)
-    ] = None,
+    ports: Annotated[list[str] | None, typer.Argument(metavar="INTERFACE", help="Interfaces to look at; all.", show_default=False)] = None,
     hosts: HostsOption = "",
     output: OutputOption = Output.text,
 ) -> None:

@@ -29,9 +29,7 @@ class Fault:
     cure: str
 
 
-def inspect(
-    insns: bytes, map_ids: Mapping[int, str], loops: Collection[int] = ()
-) -> tuple[tuple[tuple[int, str], ...], tuple[Fault, ...]]:
+def inspect(insns: bytes, map_ids: Mapping[int, str], loops: Collection[int] = ()) -> tuple[tuple[tuple[int, str], ...], tuple[Fault, ...]]:
     """The relocations (instruction index, map name), and the faults. `loops`: symbolic ids of functions that may be named.
 
     bcc does not link: a call or an address that it can't resolve stays in the code without a word.

@@ -71,4 +71,3 @@ class Screen:
     def say(self, text: str) -> None:
         """A line of its own."""
         self._console.print(text, soft_wrap=True, markup=False)
-

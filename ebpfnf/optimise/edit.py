@@ -51,9 +51,7 @@ def set_beside(graph: Graph, run: tuple[int, ...]) -> Graph:
     return replace(
         graph,
         positions=tuple(position for position in graph.positions if position.index not in run[1:]),
-        links=tuple(
-            replace(link, target=after) if link.source == run[0] else link for link in graph.links if link.source not in run[1:]
-        ),
+        links=tuple(replace(link, target=after) if link.source == run[0] else link for link in graph.links if link.source not in run[1:]),
         unoptimised=graph.meaning,
         beside={**graph.beside, run[0]: tuple(place[index] for index in run)},
     )

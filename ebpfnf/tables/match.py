@@ -163,4 +163,3 @@ def _number(field: MatchField, value: Any) -> int:
     if number > limit:
         raise ValueError(f"a whole number from 0 to {limit}")
     return number
-

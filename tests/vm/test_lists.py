@@ -46,7 +46,7 @@ def test_lines_reach_the_guest(tmp_path: Path) -> None:
     ("words", "error"),
     [
         ({"url": "7"}, "chain.yaml:5:57: deny '7' (wanted a line of text, at most 4096 bytes)"),
-        ({"rule": SHELL.replace("sid:1;", "")}, "chain.yaml:9:9: rules 'drop tcp any any -> any 80 (msg:\"sh\"; content:\"/bin/sh\"; )': "),
+        ({"rule": SHELL.replace("sid:1;", "")}, 'chain.yaml:9:9: rules \'drop tcp any any -> any 80 (msg:"sh"; content:"/bin/sh"; )\': '),
         ({"second": SHELL.replace("drop", "reject")}, "chain.yaml:10:9: rules 'reject tcp"),
     ],
 )
