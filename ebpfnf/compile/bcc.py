@@ -30,8 +30,6 @@ FLAGS = (
     "-fno-builtin-bcmp",
     # arm64's char is unsigned: the same source shall be the same program everywhere
     "-fsigned-char",
-    # variables' names and types are nobody's, and every pass of LLVM carries them along
-    "-gline-tables-only",
     # paths in the line information are those of #include, wherever the build ran
     "-fdebug-compilation-dir=.",
     "-iquote.",

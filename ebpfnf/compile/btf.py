@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 MAGIC = b"\x9f\xeb\x01\x00"
 FUNCTION_SECTION = ".bpf.fn."  # bcc's prefix: one section a function
-_FUNC, _PROTO, _DATASEC = 12, 13, 15
+_FUNC, _DATASEC = 12, 15
 _STATIC = 0  # a function's linkage, where a type has its number of members
 _EXTRA = {1: 4, 3: 12, 14: 4, 17: 4}  # bytes behind the 12 that every type has, by kind: int, array, var, decl tag
 _EXTRA_PER_MEMBER = {4: 12, 5: 12, 6: 8, 13: 8, 15: 12, 19: 12}  # struct, union, enum, func proto, datasec, enum64
@@ -55,11 +55,8 @@ class Btf:
         self._mend(static)
 
     def _mend(self, static: Collection[str]) -> None:
-        """Give sections their size and functions their linkage: LLVM leaves that to a linker, which there is none. All types are walked.
-
-        Functions without a type, as they are where only lines were asked for, get one, for the kernel wants it: `void (void)`.
-        """
-        at, untyped, count = 0, list[int](), 0
+        """Give sections their size and functions their linkage: LLVM leaves that to a linker, which there is none. All types are walked."""
+        at = 0
         try:
             while at < len(self.types):
                 name, info, size = struct.unpack_from("<III", self.types, at)
@@ -70,8 +67,6 @@ class Btf:
                 if kind == _FUNC and called in static:
                     struct.pack_into("<I", self.types, at + 4, info & ~0xFFFF | _STATIC)
                     members = 0
-                if kind == _FUNC and not size:
-                    untyped.append(at)
                 if kind == _DATASEC and not size:
                     for i in range(members):
                         member = at + 12 + 12 * i
@@ -79,15 +74,10 @@ class Btf:
                         size += struct.unpack_from("<I", self.types, member + 8)[0]
                     struct.pack_into("<I", self.types, at + 8, size)
                 at += 12 + _EXTRA.get(kind, 0) + _EXTRA_PER_MEMBER.get(kind, 0) * members
-                count += 1
         except struct.error:
             raise ValueError("broken types") from None
         if at != len(self.types):
             raise ValueError("broken types")
-        for place in untyped:
-            struct.pack_into("<I", self.types, place + 8, count + 1)
-        if untyped:
-            self.types += struct.pack("<III", 0, _PROTO << 24, 0)
 
     def string(self, offset: int) -> str:
         """The string at this offset."""

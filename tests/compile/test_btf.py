@@ -32,14 +32,6 @@ def test_a_section_gets_its_size_and_its_variables_their_places() -> None:
     assert btf.Btf(mended).encode() == mended
 
 
-def test_functions_without_a_type_get_one_that_the_kernel_takes() -> None:
-    func = struct.pack("<III", 5, 12 << 24 | 1, 0)
-    mended = btf.Btf(section(INT + func + func, STRINGS)).encode()
-    _, _, one, _, _, other, *proto = struct.unpack_from("<9I", mended, 24 + len(INT))
-    assert (one, other, proto) == (4, 4, [0, 13 << 24, 0])
-    assert btf.Btf(mended).encode() == mended
-
-
 @pytest.mark.parametrize(
     "data",
     [
