@@ -20,7 +20,7 @@ from ebpfnf.errors import AgentError, TableError
 from ebpfnf.kernel.insn import INGRESS_SLOT
 from ebpfnf.kernel.maps import Map
 from ebpfnf.kernel.programs import MIN_FRAME, Runner
-from ebpfnf.kernel.syscall import BpfError, cpu_slots
+from ebpfnf.kernel.syscall import BpfError
 from ebpfnf.model import BESIDE, Bundle, Counter, Table
 
 _EXIT = struct.Struct("=IIIIQ")
@@ -107,8 +107,8 @@ class PrivateCopy:
         outcome = self._run(self._runner, frame, self._interfaces.get(port, 0))
         while outcome.counter.kind == "sent":
             outcome = self.resume(self._guest(outcome.data))
-        while self._copies and reader.read(self._last, cpu_slots()):
-            pass
+        if self._copies:
+            reader.read_all(self._last)
         return outcome
 
     def resume(self, frame: bytes) -> Outcome:

@@ -7,6 +7,7 @@ import os
 import platform
 import struct
 from enum import IntEnum
+from functools import cache
 
 # machine -> (bpf, membarrier), from each architecture's unistd.h
 _NUMBERS = {
@@ -96,6 +97,7 @@ def info(fd: int, size: int) -> bytearray:
     return answer
 
 
+@cache  # the kernel's answer never changes, and who reads copies asks at each packet
 def possible_cpus() -> int:
     """How many values a per-CPU map has: one more than the highest CPU number that may ever be there."""
     with open("/sys/devices/system/cpu/possible", encoding="ascii") as file:
