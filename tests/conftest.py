@@ -44,6 +44,7 @@ class OneAlone(LoadScopeScheduling):
         return "alone" if nodeid.startswith(ALONE) else nodeid.partition("::")[0]
 
 
+@pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> OneAlone:
     """What stands first begins first: not what has the most tests, which says little of its time."""
     config.option.loadscopereorder = False
