@@ -107,8 +107,8 @@ class PrivateCopy:
         outcome = self._run(self._runner, frame, self._interfaces.get(port, 0))
         while outcome.counter.kind == "sent":
             outcome = self.resume(self._guest(outcome.data))
-        if self._copies:
-            reader.read_all(self._last)
+        while self._copies and reader.look(self._last):
+            pass
         return outcome
 
     def resume(self, frame: bytes) -> Outcome:

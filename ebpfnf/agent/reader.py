@@ -42,11 +42,9 @@ def read(runner: Runner, runs: int = _BATCH) -> bool:
         raise
 
 
-def read_all(runner: Runner) -> None:
-    """Work off all copies that wait, in single runs: for a call of several the kernel changes its dispatcher, which takes milliseconds."""
-    empty = 0
-    while empty < cpu_slots():
-        empty = empty + 1 if runner.run(_FRAME) else 0
+def look(runner: Runner) -> bool:
+    """Take one copy, if any waits; whether one did. Single runs: for several the kernel changes its dispatcher, in milliseconds."""
+    return any(runner.run(_FRAME) == 0 for _ in range(cpu_slots()))
 
 
 def waiting(paths: Generation) -> int:
@@ -114,7 +112,7 @@ def _read(generations: list[Generation]) -> None:
     with ExitStack() as stack:
         busy = {stack.enter_context(_open(paths)): False for paths in generations}
         while time.monotonic() < until:
-            busy = {runner: read(runner, _BATCH if more else cpu_slots()) for runner, more in busy.items()}
+            busy = {runner: read(runner) if more else look(runner) for runner, more in busy.items()}
             if not any(busy.values()):
                 time.sleep(_REST)
 

@@ -6,6 +6,7 @@ NEXT costs nothing: what entered a stage follows from what entered the chain and
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from functools import partial
 
 from ebpfnf.model import DROPPED, PASSED, Counter, Graph
 
@@ -87,26 +88,26 @@ def allocate(graph: Graph) -> Counters:
     ended = {(link.source, link.outcome): link.target for link in graph.links}
     for position in graph.positions:
         stage = stages[position.stage]
-        where = {"chain": position.chain, "stage": stage.id, "position": position.index}
+        add = partial(counters.add, chain=position.chain, stage=stage.id, position=position.index)
         for reason, text in stage.mnf.reasons.items():
-            index = counters.add(f"{stage.instance}.{reason}", "drop", text, **where)  # type: ignore[arg-type]
+            index = add(f"{stage.instance}.{reason}", "drop", text)
             counters.by_position[position.index, reason] = index
         for verdict in ("PASS", "TX", "REDIRECT"):
             if verdict in stage.mnf.verdicts:
-                index = counters.add(f"{stage.id}.{verdict.lower()}", verdict.lower(), stage.mnf.summary, **where)  # type: ignore[arg-type]
+                index = add(f"{stage.id}.{verdict.lower()}", verdict.lower(), stage.mnf.summary)
                 counters.by_position[position.index, verdict] = index
         for outcome in stage.mnf.outcomes:
             kind = {DROPPED: "drop", PASSED: "pass"}.get(ended[position.index, outcome], "outcome")
-            index = counters.add(f"{stage.instance}.{outcome}", kind, f"'{stage.id}' said {outcome}", **where)  # type: ignore[arg-type]
+            index = add(f"{stage.instance}.{outcome}", kind, f"'{stage.id}' said {outcome}")
             counters.by_position[position.index, f">{outcome}"] = index
         if stage.lossy:
-            index = counters.add(f"{stage.instance}.lost", "lost", "packets that it missed: there was no room for a copy", **where)  # type: ignore[arg-type]
+            index = add(f"{stage.instance}.lost", "lost", "packets that it missed: there was no room for a copy")
             counters.by_position[position.index, "=lost"] = index
         if stage.mnf.runs_in != "xdp":
             bypass = stage.config["on_failure"] == "bypass"
             down = ("vm_down", "bypassed" if bypass else "drop", "no VM of the stage serves")
             for what, kind, text in (*_VM, down):
-                index = counters.add(f"{stage.instance}.{what}", kind, text, **where)  # type: ignore[arg-type]
+                index = add(f"{stage.instance}.{what}", kind, text)
                 counters.by_position[position.index, f"={what}"] = index
     if any(stage.mnf.runs_in != "xdp" for stage in graph.stages):
         counters.unknown = counters.add("vm.unknown", "drop", "a frame from a VM names no packet that was sent to it")
