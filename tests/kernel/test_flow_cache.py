@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -15,7 +15,7 @@ from ebpfnf.agent import flow_cache, tables
 from ebpfnf.agent.private import PrivateCopy
 from ebpfnf.errors import HostUnreachable, SpecErrors
 from ebpfnf.kernel import links, pins, programs
-from ebpfnf.model import Bundle
+from ebpfnf.model import Bundle, Deployment
 from ebpfnf.packets import build
 from tests.differential import compare
 from tests.faults.bench import Bench, made
@@ -102,9 +102,9 @@ def test_a_deployments_tables_change_for_known_flows_and_a_kill_leaves_nothing_o
         assert answered(bench) == [DROP, DROP]
 
 
-def changed_and_killed(change: object) -> object:
+def changed_and_killed(change: Callable[..., object]) -> Callable[..., None]:
     def both(*arguments: object) -> None:
-        change(*arguments)  # type: ignore[operator]
+        change(*arguments)
         os.kill(os.getpid(), 9)
 
     return both
@@ -127,7 +127,7 @@ def test_with_it_the_programs_do_what_the_model_says(tmp_path: Path) -> None:
     (subject,) = (each for each in SUBJECTS if each.name == "dc-edge")
 
     class Remembering(Subject):
-        def deployment(self, folder: Path):  # type: ignore[no-untyped-def]
+        def deployment(self, folder: Path) -> Deployment:
             return replace(super().deployment(folder), flow_cache=16)
 
     values = {field: getattr(subject, field) for field in Subject.__dataclass_fields__}
