@@ -7,6 +7,7 @@ import contextlib
 import json
 import os
 import subprocess
+import threading
 import traceback
 import uuid
 from collections.abc import Iterator, Mapping
@@ -132,7 +133,8 @@ class Bench:
 
     @contextlib.contextmanager
     def here(self) -> Iterator[Pins]:
-        """This process sees the bench's pins."""
+        """This process sees the bench's pins: by its environment, so no two threads at a time."""
+        assert threading.current_thread() is threading.main_thread()
         before = os.environ.get("EBPFNF_BPFFS")
         os.environ["EBPFNF_BPFFS"] = self.environment["EBPFNF_BPFFS"]
         try:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import threading
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -29,6 +31,7 @@ vnfs:
 chains:
   in: {{on: wan, match: {{}}, path: [edge, stats], then: pass}}
 """
+CPUS = sorted(os.sched_getaffinity(0))
 FRAME = packets.build("tcp 192.0.2.9:4000 > 198.51.100.7:80 flags S")
 
 
@@ -38,19 +41,27 @@ def bundle(bench: Bench, folder: Path, number: int = 1) -> Bundle:
     return pipeline.build_file(folder / "chain.yaml")
 
 
-def send(bench: Bench, count: int, cpu: int | None = None) -> None:
-    """So many packets enter the live chain by `wan` and pass it."""
-    if cpu is not None:
-        os.sched_setaffinity(0, {cpu})
+@contextlib.contextmanager
+def entry(bench: Bench) -> Iterator[int]:
+    """The program at `wan`, which all generations share."""
     with bench.here() as at:
         link = pins.get(at.link("wan"))
-        program = programs.open_id(links.info(link).prog_id)
-        os.close(link)
+    program = programs.open_id(links.info(link).prog_id)
+    os.close(link)
+    try:
+        yield program
+    finally:
+        os.close(program)
+
+
+def send(program: int, count: int, cpu: int = CPUS[-1]) -> None:
+    """So many packets enter by a program on one CPU, and pass."""
+    os.sched_setaffinity(0, {cpu})
     try:
         for begun in range(0, count, 1000):
             assert programs.test_run(program, FRAME, repeat=min(1000, count - begun)).action == insn.XDP_PASS
     finally:
-        os.close(program)
+        os.sched_setaffinity(0, CPUS)
 
 
 def seen(bench: Bench) -> int:
@@ -63,21 +74,18 @@ def seen(bench: Bench) -> int:
 
 def test_without_a_reader_packets_pass_and_what_finds_no_room_is_counted(bench: Bench, tmp_path: Path) -> None:
     """A reader that comes later reads what waited, and from then on nothing is missed; `status` says it all."""
-    allowed = os.sched_getaffinity(0)
     bench.apply(bundle(bench, tmp_path))
-    try:
-        send(bench, COPIES + 300, max(allowed))
+    with entry(bench) as program:
+        send(program, COPIES + 300)
         status = bench.status()
         assert (status["lost"], status["counters"]["chain.in.out"], seen(bench)) == ({"stats.lost": 300}, COPIES + 300, 0)
         assert any("stats.lost: 300 packets" in warning for warning in status["warnings"])
         with watching(bench):
             assert soon(lambda: waiting(bench) == 0)
             for _ in range(5):
-                send(bench, 1000)
+                send(program, 1000)
                 assert soon(lambda: waiting(bench) == 0)
             assert (seen(bench), bench.status()["lost"]) == (COPIES + 5000, {"stats.lost": 300})
-    finally:
-        os.sched_setaffinity(0, allowed)
 
 
 def waiting(bench: Bench) -> int:
@@ -89,8 +97,8 @@ def test_swaps_under_load_from_all_cpus_lose_nothing_silently(bench: Bench, tmp_
     """What each generation has handed over is read by it, or counted: seen and missed make up all that passed."""
     bundles = [bundle(bench, tmp_path, number) for number in (1, 2)]
     bench.apply(bundles[0])
-    loads = [threading.Thread(target=send, args=(bench, 60_000, cpu)) for cpu in sorted(os.sched_getaffinity(0))[:2]]
-    with watching(bench):
+    with entry(bench) as program, watching(bench):
+        loads = [threading.Thread(target=send, args=(program, 60_000, cpu)) for cpu in CPUS[:2]]
         for load in loads:
             load.start()
         for turn in range(1, 6):
@@ -107,7 +115,8 @@ def test_a_generation_that_goes_reads_what_nobody_read(bench: Bench, tmp_path: P
     """No reader at all: the copies wait over a swap and a way back, and are read when their generation is retired."""
     bundles = [bundle(bench, tmp_path, number) for number in (1, 2, 3)]
     bench.apply(bundles[0])
-    send(bench, 500)
+    with entry(bench) as program:
+        send(program, 500)
     bench.apply(bundles[1])
     assert (waiting(bench), seen(bench)) == (500, 0)
     bench.apply(bundles[2])
