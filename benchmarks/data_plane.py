@@ -10,8 +10,8 @@ from benchmarks.measure import ROUNDS, Figure, figure, ratio
 from benchmarks.memory import Memory
 
 
-def bench4() -> list[Figure]:
-    """Fused on kernel maps and on direct tables, flow cache or not, against one function written by hand on the same kernel maps."""
+def fused_vs_handwritten() -> list[Figure]:
+    """bench4 fused on kernel maps and on direct tables, flow cache or not, against one function written by hand on the same kernel maps."""
     kernel = chains.build(chains.bench4())
     direct = chains.build(chains.bench4(tables="direct"))
     cached = {f"{tables}, flow cache": chains.build(chains.bench4(tables=tables, flow_cache=4096)) for tables in ("kernel", "direct")}
@@ -41,7 +41,7 @@ def granularity() -> list[Figure]:
     return [*found, *(_ratio(f"{level} / chain", samples, level, "chain") for level in levels[1:])]
 
 
-BENCHMARKS: dict[str, Callable[[], list[Figure]]] = {"bench4": bench4, "granularity": granularity}
+BENCHMARKS: dict[str, Callable[[], list[Figure]]] = {"fused-vs-handwritten": fused_vs_handwritten, "granularity": granularity}
 
 
 def _compared(rig: Memory, mix: Mix, arms: list[str], rounds: int = ROUNDS) -> dict[str, list[float]]:

@@ -65,11 +65,11 @@ def test_a_goal_is_met_or_missed() -> None:
 def test_a_name_that_is_no_benchmark_is_wrong_usage() -> None:
     done = subprocess.run([sys.executable, "-m", "ebpfnf.cli.main", "bench", "bench5"], capture_output=True, text=True, cwd=ROOT)
     assert done.returncode == 64
-    assert "no benchmark bench5; there are: bench4, " in done.stderr
+    assert "no benchmark bench5; there are: fused-vs-handwritten, " in done.stderr
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="runs as somebody else")
 def test_without_root_nothing_is_measured() -> None:
-    done = subprocess.run([sys.executable, "-m", "benchmarks", "bench4"], capture_output=True, text=True, cwd=ROOT, user=65534, env={})
+    done = subprocess.run([sys.executable, "-m", "benchmarks", "granularity"], capture_output=True, text=True, cwd=ROOT, user=65534, env={})
     assert (done.returncode, done.stdout) == (77, "")
     assert done.stderr.startswith("error: benchmarks load programs")
