@@ -65,9 +65,7 @@ def expand(deployment: Deployment) -> Graph:
 
 def shorten(expanded: Graph, granularity: str) -> tuple[Graph, Certificate]:
     """The graph that does the same with less, proved: CertificateError where it is not so."""
-    machines = any(stage.mnf.runs_in != "xdp" for stage in expanded.stages)
-    level = granularity if expanded.deployment.optimise and not machines else "off"  # the calculus knows no VMs
-    optimised, certificate = optimise.optimise(expanded, spec.fields(), level)
+    optimised, certificate = optimise.optimise(expanded, spec.fields(), granularity if expanded.deployment.optimise else "off")
     optimise.check(expanded, certificate, optimised, spec.fields())
     return optimised, certificate
 
@@ -97,7 +95,7 @@ def _bundle(shortened: Graph, segments: Segments, source: Source, programs: tupl
     """It tells the unoptimised graph, for that is what the counters mean, and with each position the program that does its work."""
     home = {index: k for k, group in enumerate(segments.groups) for index in group}
     aside = {position.index: home[first] for first, run in shortened.beside.items() for position in run}
-    home |= dict.fromkeys(aside, len(segments.groups))  # the program of those beside the path is the last
+    home |= dict.fromkeys(aside, len(programs) - 1)  # the program of those beside the path is the last
     served = certificate.served_by if certificate else {}
     expanded = shortened.meaning
     deployment = expanded.deployment

@@ -63,7 +63,7 @@ def _name(at: Pins, number: int) -> None:
     paths = at.generation(number)
     with Map.open(at.resume) as resume, Map.open(paths.vm_state) as state:
         vms.name_generation(state, number)
-        program = pins.get(paths.program(max(paths.programs())))
+        program = pins.get(paths.program(max(paths.programs()) - pins.exists(paths.beside)))  # the last, but for a reader of copies
         try:
             vms.set_resume(resume, number, program)
         finally:

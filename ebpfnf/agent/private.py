@@ -57,11 +57,11 @@ class PrivateCopy:
 
     `ports` maps port names to interfaces of the caller's network namespace, for route lookups; without it each port is the
     loopback interface, whose MTU counts as 1,500, and the kernel's routes lead to no port. `guest` stands in for the VMs: it is
-    handed each frame that goes to one and says which comes back, the same unless it is given.
+    handed each frame that goes to one and says which comes back, the same unless it is given; with None none does, but by `resume`.
     """
 
     def __init__(
-        self, bundle: Bundle, ports: Mapping[str, int] | None = None, guest: Callable[[bytes], bytes] = lambda frame: frame
+        self, bundle: Bundle, ports: Mapping[str, int] | None = None, guest: Callable[[bytes], bytes] | None = lambda frame: frame
     ) -> None:
         self.bundle = bundle
         self._guest = guest
@@ -86,8 +86,9 @@ class PrivateCopy:
                     tables.fill(table, self._maps[table.name], table.entries)
             self._slot = self._cpu * self.bundle.slot.size
             self._runner = Runner(self._loaded.programs[0])
-            self._last = Runner(self._loaded.programs[-1])  # where there are such, what takes frames back from VMs, or reads copies
-            self._copies = self.bundle.programs[-1].name == BESIDE
+            own = {each.name: fd for each, fd in zip(self.bundle.programs, self._loaded.programs, strict=True)}
+            self._back = Runner(own.get("resume", self._loaded.programs[0]))
+            self._reader = Runner(own[BESIDE]) if BESIDE in own else None
             for vm in self.bundle.vms:
                 self.vms_serve(vm.number, (_LOOPBACK[0],))
             self._stack = stack.pop_all()
@@ -105,15 +106,13 @@ class PrivateCopy:
         struct.pack_into("=I", self._ingress, self._cpu * INGRESS_SLOT, self._number(port))
         struct.pack_into("=Q", self._meta, self._slot + self.bundle.slot.clock, now_ns)
         outcome = self._run(self._runner, frame, self._interfaces.get(port, 0))
-        while outcome.counter.kind == "sent":
+        while self._guest and outcome.counter.kind == "sent":
             outcome = self.resume(self._guest(outcome.data))
-        while self._copies and reader.look(self._last):
-            pass
         return outcome
 
     def resume(self, frame: bytes) -> Outcome:
         """Let the deployment handle `frame` as it came from a VM."""
-        return self._run(self._last, frame, 0)
+        return self._run(self._back, frame, 0)
 
     def _run(self, runner: Runner, frame: bytes, ifindex: int) -> Outcome:
         if len(frame) > MAX_FRAME:
@@ -125,6 +124,8 @@ class PrivateCopy:
         except BpfError as error:
             raise _refused(frame, error) from error
         _, counter, leaves_by, position, after = _EXIT.unpack_from(meta, self._slot + slot.exit)
+        while self._reader and reader.look(self._reader):
+            pass
         if after != mark + 1:
             raise AgentError(f"a frame ended without an exit record (XDP action {action})", cure="a bug of ebpfnf: please report the frame")
         return Outcome(
@@ -139,7 +140,8 @@ class PrivateCopy:
     @property
     def reader(self) -> int:
         """The program that reads copies, where something stands beside the path."""
-        return self._last.fd
+        assert self._reader
+        return self._reader.fd
 
     def time(self, frame: bytes, port: str, now_ns: int, repeat: int) -> int:
         """Mean ns of one run out of `repeat` runs of the same frame. Programs that write the frame see what they wrote before."""

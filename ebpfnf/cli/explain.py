@@ -140,7 +140,7 @@ def draw(found: Mapping[str, Any]) -> None:
     _rows("left, because", [(r["chain"], _left(r), r["why"]) for r in found["refused"]])
     text.table("programs", ("program", "holds"), [(p["name"], ", ".join(p["stages"]) or "parse, classify") for p in found["programs"]])
     if found["flow_cache"] and not any(found[kind] for kind in ("remembered", "refused")):
-        text.note("nothing is remembered: where a stage runs in VMs, or with 'optimise: false', graphs are as they are written")
+        text.note("nothing is remembered: with 'optimise: false' graphs are as they are written")
     if not found["optimised"]:
         text.note("the file says 'optimise: false': the graph is as it is written")
 

@@ -81,7 +81,7 @@ def generate(graph: Graph, segments: Segments, fields: Fields, bodies: Mapping[s
             **{f"mnf/{name}.c": bodies[folder] for folder, name in includes.items()},
         },
         authors={f"mnf/{name}.c": f"{folder}/mnf.c" for folder, name in includes.items()},
-        programs=tuple(program_name(segments, k, beside=bool(graph.beside)) for k in range(count)),
+        programs=tuple(program_name(segments, k, resumes=bool(machines)) for k in range(count)),
         maps=maps,
         tables=tuple(table for owner in owners for table in owner.tables),
         counters=tuple(counters.all),

@@ -159,9 +159,10 @@ def segment_views(graph: Graph, counters: Counters, segments: Segments, remember
     return views
 
 
-def program_name(segments: Segments, number: int, beside: bool = False) -> str:
-    """What the program of a segment is called; behind the last comes the one that takes frames back from VMs, or that reads copies."""
-    return f"seg_{number}" if number < len(segments.groups) else BESIDE if beside else "resume"
+def program_name(segments: Segments, number: int, resumes: bool = True) -> str:
+    """What the program of a segment is called; behind the last may come one that takes frames back from VMs, and one that reads copies."""
+    behind = number - len(segments.groups)
+    return f"seg_{number}" if behind < 0 else "resume" if resumes and not behind else BESIDE
 
 
 def vm_numbers(graph: Graph) -> dict[str, int]:

@@ -2,8 +2,8 @@
 
 Whatever an mNF touches is a resource that it reads, writes or adds to: parts of the packet, metadata, tables, and three that stand for
 what the world sees. `life`: ending a packet writes it, leaving a trace reads it. `wire`: passing a packet on reads it, writing a byte of
-it writes it. `here`: all read it, a machine that packets leave for writes it. Two mNFs commute when no resource that one of them writes
-or adds to is used by the other, adding beside adding excepted.
+it writes it. `here`: all read it, a machine that packets leave for writes it, and all that the parser finds in what comes back. Two mNFs
+commute when no resource that one of them writes or adds to is used by the other, adding beside adding excepted.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from ebpfnf.optimise.recall import unproved
 READ, WRITE, ADD = 1, 2, 4
 Uses = Mapping[str, int]
 _SAME = {"m.len": "pkt.len", "m.frag": "ip.frag", "m.eth_type": "eth.type", "m.vlan_id": "vlan.id", "m.tcp_flags": "tcp.flags"}
+_OFFSETS = ("m.l3", "m.l4", "m.pl", "m.pl_len")
 
 
 def check(before: Graph, certificate: Certificate, after: Graph, fields: Fields) -> None:
@@ -61,6 +62,7 @@ class _Replay:
         self.jumps = {(link.source, link.outcome): link.target for link in graph.links}
         self.entries = dict(graph.entries)
         self.beside: dict[int, tuple[int, ...]] = {}
+        self.found = ("wire", "m.have", *_OFFSETS, *(part for name in fields.header for part in _parts(name)))
 
     def name(self, index: int) -> str:
         """A position as a person knows it."""
@@ -119,9 +121,11 @@ class _Replay:
         one, other = self.stages[self.stage_of[first]], self.stages[self.stage_of[second]]
         if self.chain_of[first] != self.chain_of[second] or one.mnf != other.mnf or dict(one.config) != dict(other.config):
             return "they are not the same mNF with the same parameters in one chain"
+        if other.mnf.runs_in != "xdp":
+            return "each has machines of its own"
         if other.mnf.tables:
             return f"table '{other.mnf.tables[0].name}' is each one's own"
-        uses = {name: how for name, how in self._uses(second).items() if name != "life"}
+        uses = {name: how for name, how in self._uses(second).items() if name not in ("life", "here")}
         twice = [name for name, how in sorted(uses.items()) if how & WRITE and how & READ and name != "wire"]
         if twice:
             return f"it changes '{twice[0]}', which it reads"
@@ -129,9 +133,9 @@ class _Replay:
             if way != (first, "NEXT"):
                 return f"packets come to {self.name(second)} that did not pass {self.name(first)} by NEXT"
         for index in self._inside(first, second):
-            for name, how in sorted(self._uses(index).items()):
+            for name, how in sorted(self._uses(index).items(), key=lambda use: (use[0] == "m.have", use[0])):
                 if how & WRITE and (name in uses if name != "wire" else uses.get(name, 0) & READ):
-                    return f"{self.name(index)} between them writes '{name}': {', '.join(sorted(self.mnf(index).writes))}"
+                    return f"{self.name(index)} between them writes '{name}': {', '.join(sorted(self.mnf(index).writes)) or 'a machine'}"
         return self._remove(second)
 
     def _drop(self, index: int) -> str:
@@ -257,7 +261,8 @@ class _Replay:
         stage = self.stages[self.stage_of[index]]
         direction = self.chains[self.chain_of[index]].direction
         targets = {target for (source, _), target in self.jumps.items() if source == index}
-        return _uses(stage, stage.mnf, direction, passes=PASSED in targets, drops=DROPPED in targets)
+        uses = _uses(stage, stage.mnf, direction, passes=PASSED in targets, drops=DROPPED in targets)
+        return uses if stage.mnf.runs_in == "xdp" else {**uses, **dict.fromkeys(self.found, READ | WRITE)}
 
     def _clash(self, one: int, other: int) -> str:
         """Over what the two can't agree, in words."""
@@ -296,7 +301,7 @@ def _uses(stage: Stage, mnf: Mnf, direction: str, passes: bool, drops: bool) -> 
         for part in _parts(field):
             note(part, READ)
     for field in mnf.writes:
-        for part in (*_parts(field), *(("m.l3", "m.l4", "m.pl", "m.pl_len", "ip.len") if field == "pkt.len" else ())):
+        for part in (*_parts(field), *((*_OFFSETS, "ip.len") if field == "pkt.len" else ())):
             note(part, WRITE)
         if not field.startswith("m."):
             note("wire", WRITE)
@@ -320,9 +325,9 @@ def _uses(stage: Stage, mnf: Mnf, direction: str, passes: bool, drops: bool) -> 
     if mnf.outcomes:
         note("life", READ)
     note("here", READ)
+    note("m.have", READ)  # any body may ask for it without a word
     if mnf.runs_in != "xdp":
         note("here", WRITE)
-        note("wire", READ)
         note("life", READ | WRITE)
     return found
 

@@ -17,14 +17,14 @@ def end_early(graph: Graph, fields: Fields, granularity: str) -> tuple[Graph, tu
     steps: list[Step] = []
     refused: list[Step] = []
     law = Law(graph, fields)
-    for last in [position.index for position in graph.positions if law.effects[position.index].ends]:
+    for last in [index for index, own in law.effects.items() if own.ends and not own.away]:
         while run := _work_before(law, last, granularity):
             for other in run[1:]:
                 steps.append(Step("swap", (run[0], other), _why(law, run, other)))
                 graph = edit.swap(graph, run[0], other)
             law = Law(graph, fields)
         for first in law.sources[last] if len(law.sources[last]) == 1 else ():
-            if not law.effects[first].ends:
+            if law.effects[first].away or not law.effects[first].ends:
                 why = law.no_swap(first, last)
                 refused.append(Step("swap", (first, last), why or f"{_names(law, first, last)} are in different programs"))
     return graph, tuple(steps), tuple(refused)

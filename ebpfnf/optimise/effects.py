@@ -43,6 +43,11 @@ def in_packet(name: str) -> bool:
     return not name.startswith("m.")
 
 
+def anew(name: str) -> bool:
+    """Whether a field is another where a machine gave the packet back: all but the record's own, whatever the machine's manifest says."""
+    return in_packet(name) or name in _PARSED or name in _OFFSETS
+
+
 @dataclass(frozen=True, slots=True)
 class Effects:
     """One position's effects; tables by their full names, `<instance>.<node>.<table>`."""

@@ -9,7 +9,9 @@ from collections import defaultdict
 from collections.abc import Mapping
 
 from ebpfnf.model import EXIT, PASSED, Chain, Fields, Graph, Stage
-from ebpfnf.optimise.effects import Effects, all_atoms, conflict, effects, in_packet, overlap
+from ebpfnf.optimise.effects import Effects, all_atoms, anew, conflict, effects, in_packet, overlap
+
+_UNSAID = "'m.have', for which any body may ask"
 
 
 class Law:
@@ -88,7 +90,8 @@ class Law:
         for index in self.between(first, second):
             between = self.effects[index]
             if between.away:
-                return f"packets leave for the machine of '{between.stage}' and come back anew"
+                used = next((f"'{name}', which '{other.stage}' uses" for name in sorted(other.reads | other.writes) if anew(name)), "")
+                return f"the machine of '{between.stage}' may give back another {used or _UNSAID}"
             if field := overlap(between.writes, other.reads | other.writes):
                 verb = "reads" if overlap(between.writes, other.reads) else "writes"
                 return f"'{between.stage}' writes '{field}', which '{other.stage}' {verb}"

@@ -45,12 +45,15 @@ def _of_chain(law: Law, chain: str, fields: Fields) -> tuple[tuple[int, ...], di
     varies = [*(f"m.{m.name}" for m in fields.metadata.values() if m.varies), *(h.name for h in fields.header.values() if h.varies)]
     at_entry = {atom: "differs from packet to packet" for name in varies for atom in atoms(name)}
     behind: dict[int, dict[str, str]] = {}
+    back: set[int] = set()  # where packets come from a machine: their CPU has the entry of another flow at hand
     taken, left = list[int](), dict[int, str]()
     for position in (p for p in law.graph.positions if p.chain == chain):  # links go forward only
         index, own = position.index, law.effects[position.index]
         open_ = dict(at_entry) if law.graph.entries[chain] == index else {}
         for source in law.sources[index]:
             open_ |= behind[source]
+            if source in back or law.effects[source].away:
+                back.add(index)
         mnf = law.stages[position.stage].mnf
         if not mnf.folder:  # where a path parts: the framework's, a jump by what the entry found
             behind[index] = open_
@@ -58,6 +61,8 @@ def _of_chain(law: Law, chain: str, fields: Fields) -> tuple[tuple[int, ...], di
         wants = own.reads | (own.writes - own.always)  # what it does not write stays as it was
         loose = next((name for name in sorted(wants) if atoms(name) & open_.keys()), "")
         why = f"'{own.stage}' stands beside the path" if index in law.graph.beside else _own_doing(law, index, mnf)
+        if not why and index in back:
+            why = f"packets come to '{own.stage}' from a machine"
         if not why and loose:
             why = f"'{own.stage}' reads '{loose}', which {open_[min(atoms(loose) & open_.keys())]}"
         if not why and len(taken) == MOST:

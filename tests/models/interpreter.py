@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import importlib
 from collections import Counter as Tally
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from ebpfnf.model import Chain, ChainPath, Deployment, Instance, Mnf, Port, Reference, TrafficClass, Vnf, VnfNode, VnfUse, When
@@ -24,13 +24,28 @@ ROUTE = "route"
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """How one packet ended: action DROP PASS TX REDIRECT, the counter's name, the output port's number, the bytes, the metadata."""
+    """How one packet ended: action DROP PASS TX REDIRECT, the counter's name, the output port's number, the bytes, the metadata.
+
+    One that went to a machine says what `resume` needs.
+    """
 
     action: str
     counter: str
     port: int
     data: bytes
     m: Mapping[str, Any]
+    away: Away | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Away:
+    """The stage whose machine has a packet, where that stage stands, and what is left of the way from its instance on."""
+
+    stage: str
+    now: int
+    chain: Chain | None = None
+    port: Port | None = None
+    steps: Sequence[str | TrafficClass] = ()
 
 
 @dataclass(slots=True)
@@ -44,6 +59,7 @@ class Interpreter:
     tables: dict[str, dict[str, Any]] = field(default_factory=dict)  # stage -> table name -> table
     config: dict[str, dict[str, Any]] = field(default_factory=dict)
     counts: Tally[str] = field(default_factory=Tally)
+    down: set[str] = field(default_factory=set)  # stages of which no machine serves
 
     def __post_init__(self) -> None:
         for instance in self._instances().values():
@@ -54,6 +70,23 @@ class Interpreter:
     def run(self, frame: bytes, port: str, now: int = 0, m: Mapping[str, Any] | None = None) -> Result:
         """One frame, received on `port` at `now` nanoseconds; `m` is metadata that stands there before the first mNF."""
         result = self._run(frame, next(p for p in self.deployment.ports if p.name == port), now, m or {})
+        self.counts[result.counter] += 1
+        return result
+
+    def resume(self, sent: Result, frame: bytes) -> Result:
+        """A frame that a machine gave back for a packet that was sent to it: the record is as it was, but for what the parser finds."""
+        away = sent.away
+        assert away and away.chain and away.port
+        instance = away.stage.partition(".")[0]
+        try:
+            parsed = parse(frame)
+        except Unparsable:
+            result = Result("DROP", f"{instance}.vm_malformed", 0, frame, {})
+        else:
+            self.counts[f"{instance}.from_vm"] += 1
+            m = _Zeroes({**sent.m, **_found(parsed)})
+            packet = Packet(bytearray(frame), parsed, away.now, self.fib)
+            result = self._along(away.steps, away.chain, away.port, packet, m, tuple(away.stage.split(".")[1:]))
         self.counts[result.counter] += 1
         return result
 
@@ -85,12 +118,21 @@ class Interpreter:
         if packet.parsed.frag and any(_reads_l4(mnf, chain.direction) for mnf in mnfs):
             return Result(port.fragments.upper(), f"chain.{chain.name}.fragment", 0, bytes(packet.data), m)
         m["parts"] = 0
-        for step in list(_way(path, packet, m)):  # by the headers as received
+        return self._along(list(_way(path, packet, m)), chain, port, packet, m)  # by the headers as received
+
+    def _along(
+        self, steps: Sequence[str | TrafficClass], chain: Chain, port: Port, packet: Packet, m: dict[str, Any], behind: tuple[str, ...] = ()
+    ) -> Result:
+        """The rest of a way, from its beginning or from behind a node of the first instance."""
+        for k, step in enumerate(steps):
             if isinstance(step, TrafficClass):
                 self.counts[f"chain.{chain.name}.{step.name}"] += 1
                 continue
             instance = self._instances()[step]
-            ended = self._vnf(instance.vnf, instance.arguments, instance.name, chain, packet, m)
+            ended = self._vnf(instance.vnf, instance.arguments, instance.name, chain, packet, m, behind)
+            behind = ()
+            if ended and ended.away:
+                return replace(ended, away=replace(ended.away, chain=chain, port=port, steps=steps[k:]))
             if ended:
                 return ended
         counter = f"chain.{chain.name}.out"
@@ -100,22 +142,40 @@ class Interpreter:
         action = {"pass": "PASS", "drop": "DROP", "reflect": "TX"}[chain.then]
         return _emit(action, counter, m["in_port"] if action == "TX" else 0, packet, m)
 
-    def _vnf(self, vnf: Vnf, arguments: Mapping[str, Any], name: str, chain: Chain, packet: Packet, m: dict[str, Any]) -> Result | None:
-        """Through one template; None when the packet leaves it by `exit`."""
+    def _vnf(
+        self,
+        vnf: Vnf,
+        arguments: Mapping[str, Any],
+        name: str,
+        chain: Chain,
+        packet: Packet,
+        m: dict[str, Any],
+        behind: tuple[str, ...] = (),
+    ) -> Result | None:
+        """Through one template, from its entry or from behind a node; None when the packet leaves it by `exit`."""
         nodes = {node.name: node for node in vnf.nodes}
-        at, instance = vnf.entry[chain.direction], name.partition(".")[0]
+        at, instance = behind[0] if behind else vnf.entry[chain.direction], name.partition(".")[0]
         while at != "exit":
             node, stage = nodes[at], f"{name}.{at}"
             straight = _target(vnf, arguments, at, "NEXT")
-            if not _holds(node.when, arguments):
-                at = str(straight)
+            if len(behind) == 1 or not _holds(node.when, arguments):
+                at, behind = str(straight), ()
                 continue
             if isinstance(node, VnfUse):
-                ended = self._vnf(node.vnf, _given(node, arguments), stage, chain, packet, m)
+                ended = self._vnf(node.vnf, _given(node, arguments), stage, chain, packet, m, behind[1:])
+                behind = ()
                 if ended:
                     return ended
                 at = str(straight)
                 continue
+            if node.mnf.runs_in != "xdp" and stage in self.down and self.config[stage]["on_failure"] == "bypass":
+                self.counts[f"{instance}.vm_down"] += 1
+                at = str(straight)
+                continue
+            if node.mnf.runs_in != "xdp":
+                if stage in self.down:
+                    return Result("DROP", f"{instance}.vm_down", 0, bytes(packet.data), m)
+                return replace(_emit("REDIRECT", f"{instance}.to_vm", 0, packet, dict(m)), away=Away(stage, packet.now))
             verdict = model_of(node.mnf.name).run(packet, self.tables[stage], self.config[stage], m)
             if verdict.kind in ("NEXT", "TO"):
                 outcome = verdict.name or "NEXT"
@@ -171,10 +231,13 @@ def _port(port: Port, what: str) -> str:
 
 def _metadata(parsed: Parsed, port: Port) -> dict[str, Any]:
     """Core metadata: what the parser writes, and zero for the rest."""
-    found = {name: getattr(parsed, name) for name in Parsed.__slots__ if name != "proto"}
     zero = dict.fromkeys(("chain", "dir", "hash", "class", "http", "backend", "backend_port", "fwd_port"), 0)
     addresses = {"backend_ip": bytes(16), "nh_dst": bytes(6), "nh_src": bytes(6)}
-    return _Zeroes(**found, **zero, **addresses, in_port=port.number)
+    return _Zeroes(**_found(parsed), **zero, **addresses, in_port=port.number)
+
+
+def _found(parsed: Parsed) -> dict[str, Any]:
+    return {name: getattr(parsed, name) for name in Parsed.__slots__ if name != "proto"}
 
 
 class _Zeroes(dict[str, Any]):

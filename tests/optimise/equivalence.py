@@ -1,10 +1,13 @@
-"""The interpreter, the graph as it is written and the optimised one must do the same: bytes, verdict, port, counts, all tables."""
+"""The interpreter, the graph as it is written and the optimised one must do the same: bytes, verdict, port, counts, all tables.
+
+Where stages run in VMs the test has what was sent there, and by lot it gives back the same, another frame, two or none, soon or late.
+"""
 
 from __future__ import annotations
 
 import random
 import tempfile
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -15,10 +18,11 @@ from ebpfnf.errors import CompileError, EbpfnfError, VerifierError
 from ebpfnf.lab.testbed import surroundings
 from ebpfnf.model import Bundle, Deployment
 from tests.differential import _model, _wrong_state
-from tests.models.interpreter import Result
+from tests.models.interpreter import Interpreter, Result
 from tests.optimise.random_chains import Files, frames, make
 
 CHAINS = 8
+_COOKIE = 12
 _ACTIONS = {1: "DROP", 2: "PASS", 3: "TX", 4: "REDIRECT"}
 Build = Callable[[Deployment, str], Bundle]
 
@@ -31,10 +35,10 @@ class Difference(AssertionError):
         self.chain = chain
 
 
-def compare(seed: int, packets: int, build: Build = pipeline.build) -> int:
+def compare(seed: int, packets: int, build: Build = pipeline.build, machines: bool = False) -> int:
     """`packets` frames for each of `CHAINS` random graphs; how many comparisons. A Difference holds the smallest files that show it."""
     with tempfile.TemporaryDirectory() as folder:
-        files, deployment = make(seed, CHAINS, Path(folder))
+        files, deployment = make(seed, CHAINS, Path(folder), machines)
         try:
             return run(deployment, seed, packets * CHAINS, build)
         except Difference as error:
@@ -47,6 +51,7 @@ def run(deployment: Deployment, seed: int, packets: int, build: Build = pipeline
     """The same frames through all three, at times of a virtual clock."""
     r = random.Random(seed)
     source, now, checks = frames(r, CHAINS), 10**9, 0
+    there: list[tuple[Result, dict[str, bytes]]] = []  # what machines have: as the model says it, and by each copy its cookie
     with ExitStack() as stack:
         interfaces = stack.enter_context(surroundings(deployment.ports, deployment.testbed))
         granularity = r.choice(("mnf", "vnf", "chain"))
@@ -56,19 +61,42 @@ def run(deployment: Deployment, seed: int, packets: int, build: Build = pipeline
             f"optimised, {granularity}": stack.enter_context(_copy(build, remembering, granularity, interfaces)),
         }
         model = _model(deployment)
+        machines = [vm.stage for copy in copies.values() for vm in copy.bundle.vms]
+
+        def same(what: str, expected: Result, outcomes: Mapping[str, Outcome]) -> int:
+            for name, outcome in outcomes.items():
+                if wrong := _wrong(expected, outcome, deployment):
+                    chain = deployment.chains[expected.m["chain"] - 1].name if expected.m.get("chain") else ""
+                    raise Difference(f"{what}, {name}: {wrong}", chain)
+            if expected.away:
+                there.append((expected, {name: outcome.data[:_COOKIE] for name, outcome in outcomes.items()}))
+            return len(outcomes)
+
         for number in range(packets):
             now += r.choice((0, 1, 10**6, 10**8)) if r.random() < 0.99 else 3 * 10**9
             frame = source.frame()
-            expected = model.run(frame, "a", now)
-            for name, copy in copies.items():
-                if wrong := _wrong(expected, copy.run(frame, "a", now), deployment):
-                    chain = deployment.chains[expected.m["chain"] - 1].name if expected.m.get("chain") else ""
-                    raise Difference(f"packet {number}, {name}: {wrong}\n{frame.hex()}", chain)
-                checks += 1
+            outcomes = {name: copy.run(frame, "a", now) for name, copy in copies.items()}
+            checks += same(f"packet {number}, {frame.hex()}", model.run(frame, "a", now), outcomes)
+            while there and r.random() < 0.5 + len(there) / 20:
+                sent, cookies = there.pop(r.randrange(len(there)))
+                for back in r.choice(((), (sent.data,), (sent.data,), (sent.data,), (source.frame(),), (sent.data, source.frame()))):
+                    outcomes = {name: copy.resume(cookies[name] + back[_COOKIE:]) for name, copy in copies.items()}
+                    expected = model.resume(sent, sent.data[:_COOKIE] + back[_COOKIE:])
+                    checks += same(f"packet {number}, a machine gave back {back.hex()}", expected, outcomes)
+            if machines and r.random() < 0.02:
+                _turn(r.choice(machines), model, copies.values())
         for name, copy in copies.items():
             if wrong := "; ".join(_wrong_state(model, copy)):
                 raise Difference(f"{name}, at the end: {wrong}", "")
     return checks
+
+
+def _turn(stage: str, model: Interpreter, copies: Iterable[PrivateCopy]) -> None:
+    """Let a stage's machine serve no more, or again."""
+    model.down ^= {stage}
+    for copy in copies:
+        number = next(vm.number for vm in copy.bundle.vms if vm.stage == stage)
+        copy.vms_serve(number, () if stage in model.down else (1,))
 
 
 @contextmanager
@@ -76,9 +104,9 @@ def _copy(build: Build, deployment: Deployment, granularity: str, interfaces: Ma
     """The deployment, loaded; in smaller programs where one is too large for the verifier or the stack: eight graphs with forks may be."""
     with ExitStack() as stack:
         try:
-            copy = stack.enter_context(PrivateCopy(build(deployment, granularity), interfaces))
+            copy = stack.enter_context(PrivateCopy(build(deployment, granularity), interfaces, guest=None))
         except (CompileError, VerifierError):
-            copy = stack.enter_context(PrivateCopy(build(deployment, "mnf"), interfaces))
+            copy = stack.enter_context(PrivateCopy(build(deployment, "mnf"), interfaces, guest=None))
         yield copy
 
 
@@ -89,7 +117,8 @@ def _wrong(expected: Result, outcome: Outcome, deployment: Deployment) -> str:
     port = next((p.name for p in deployment.ports if p.number == expected.port), "")
     if action in ("TX", "REDIRECT") and outcome.port != port:
         return f"out of '{outcome.port}', the model says '{port}'"
-    if action != "DROP" and outcome.data != expected.data:
+    start = _COOKIE if expected.away else 0
+    if action != "DROP" and outcome.data[start:] != expected.data[start:]:
         return f"{action} {outcome.data.hex()}, the model says {expected.data.hex()}"
     return ""
 

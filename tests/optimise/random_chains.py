@@ -112,15 +112,15 @@ def _written(path: Sequence[Any]) -> list[Any]:
 MACS = tuple(f"02:00:00:00:02:{k:02x}" for k in range(16))
 
 
-def make(seed: int, chains: int, folder: Path) -> tuple[Files, Deployment]:
-    """The files of this seed and what they say; drawn again until nothing is read that nobody wrote."""
+def make(seed: int, chains: int, folder: Path, machines: bool = False) -> tuple[Files, Deployment]:
+    """The files of this seed and what they say; drawn again until nothing is read that nobody wrote. `machines`: some run in VMs."""
     r = random.Random(seed)
     templates: dict[str, Any] = {}
     taken: dict[str, Any] = {}
     while len(taken) < chains:
         new: dict[str, Any] = {}
         for _ in range(3):
-            new[f"t{len(templates) + len(new)}"] = _template(r, list(new))
+            new[f"t{len(templates) + len(new)}"] = _template(r, list(new), machines)
         name, pool = f"c{len(taken)}", list(new) * 2
         path = [(f"{name}x{k}", template) for k, template in enumerate(r.choices(pool, k=r.randint(1, 4)))]
         if r.random() < 0.4:
@@ -156,11 +156,13 @@ def _parted(r: random.Random, path: Sequence[Any], depth: int = 0) -> list[Any]:
     return [*path[:start], classes, *path[end:]]
 
 
-def _template(r: random.Random, others: Sequence[str]) -> tuple[dict[str, dict[str, Any]], list[Any]]:
+def _template(r: random.Random, others: Sequence[str], machines: bool) -> tuple[dict[str, dict[str, Any]], list[Any]]:
     """One to four mNFs or `others` in a row, where outcomes may jump forward; some by conditions only."""
     kinds = [r.choice(_NODES)(r) for _ in range(r.randint(1, 4))]
     if others and r.random() < 0.4:
         kinds[r.randrange(len(kinds))] = {"vnf": r.choice(others)}
+    if machines and r.random() < 0.3:  # whatever it is: the test does the machine's work
+        kinds.insert(r.randrange(len(kinds) + 1), {"mnf": "tcp_reasm", "on_failure": r.choice(("drop", "bypass"))})
     names = [f"n{k}" for k in range(len(kinds))]
     links: list[Any] = []
     for k, kind in enumerate(kinds):

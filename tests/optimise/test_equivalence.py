@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import replace
+from functools import partial
 from multiprocessing import get_context
 from pathlib import Path
 
@@ -12,6 +13,7 @@ import pytest
 
 from ebpfnf import pipeline, spec
 from ebpfnf.generate import segment
+from ebpfnf.generate.segment import vm_positions
 from ebpfnf.model import Bundle, Deployment, Graph
 from ebpfnf.optimise import edit
 from ebpfnf.optimise.legality import Law
@@ -29,6 +31,13 @@ def test_two_hundred_random_graphs_do_the_same_optimised_or_not():
         assert sum(pool.map(compare, seeds, [PACKETS] * len(seeds))) == 2 * GRAPHS * PACKETS
 
 
+@pytest.mark.kernel
+def test_random_graphs_with_stages_in_vms_do_the_same_optimised_or_not():
+    """Whatever the machines give back, late, twice or not at all, and while they don't serve."""
+    with ProcessPoolExecutor(2, get_context("spawn")) as pool:
+        assert sum(pool.map(partial(compare, machines=True), (1, 5), (300, 300))) > 4 * CHAINS * 300
+
+
 def test_the_random_graphs_leave_much_to_do(tmp_path: Path):
     found: Counter[str] = Counter()
     for seed in range(1, 9):
@@ -40,6 +49,20 @@ def test_the_random_graphs_leave_much_to_do(tmp_path: Path):
         found.update("parting" for stage in graph.stages if not stage.mnf.folder)
         found.update("inner" for stage in graph.stages if "." in stage.node)
     assert min(found[kind] for kind in ("merge", "drop", "swap", "unordered", "beside", "parting", "inner", "remember")) >= 5, found
+
+
+def test_the_random_graphs_with_stages_in_vms_leave_much_to_do_and_much_to_refuse(tmp_path: Path):
+    done: Counter[str] = Counter()
+    refused: Counter[str] = Counter()
+    for seed in range(1, 9):
+        graph = pipeline.expand(replace(make(seed, CHAINS, tmp_path, machines=True)[1], flow_cache=8))
+        chain = {position.index: position.chain for position in graph.positions}
+        with_vms = {chain[index] for index in vm_positions(graph)}
+        certificate = pipeline.shorten(graph, "chain")[1]
+        done.update(step.kind for step in certificate.steps if chain[step.of[0]] in with_vms)
+        refused.update(step.kind for step in certificate.refused if "machine" in step.why)
+    assert min(done[kind] for kind in ("merge", "drop", "swap", "unordered", "beside", "remember")) >= 4, done
+    assert min(refused[kind] for kind in ("merge", "swap", "beside", "remember")) >= 4, refused
 
 
 def _wrong(deployment: Deployment, kind: str) -> Graph:
@@ -83,6 +106,24 @@ def _can(seed: int, kind: str, folder: Path) -> bool:
     except LookupError:
         return False
     return True
+
+
+@pytest.mark.kernel
+@pytest.mark.parametrize("gone", [0, 2])
+def test_a_wrong_step_over_a_vm_shows(gone, tmp_path):
+    """Taken out: a mark that is overwritten, but the machine sees it; one that stood there already, but not in what comes back."""
+    mark = {"mnf": "mark", "dscp": 10}
+    nodes = {"n0": mark, "n1": {"mnf": "tcp_reasm"}, "n2": mark}
+    files = Files({"t": (nodes, ["n0 -> n1", "n1 -> n2", "n2 -> exit"])}, {"c0": ((("x", "t"),), "forward", "pass")})
+
+    def build(deployment: Deployment, granularity: str) -> Bundle:
+        graph = edit.remove(pipeline.expand(deployment), gone)
+        return pipeline.assemble(graph, segment(graph, granularity))
+
+    deployment = spec.load(files.write(tmp_path))
+    assert equivalence.run(deployment, 1, 200) > 400
+    with pytest.raises(Difference, match="optimised"):
+        equivalence.run(deployment, 1, 200, build)
 
 
 def test_files_shrink_to_what_still_differs():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 
 import pytest
 
@@ -63,6 +64,15 @@ ILLEGAL_SWAPS = (
     ("the same mNF's own metadata twice", s.SCORE, s.SCORE, "m.score.points"),
     ("a machine before a hash", s.HASH, s.MACHINE, "machine|here"),
     ("a hash before a machine", s.MACHINE, s.HASH, "machine|here"),
+    ("a drop before a machine that would have lost the packet first", s.MACHINE, s.URL, "machine|pl.head"),
+    ("a drop by metadata before a machine: who ends the packet is counted", s.MACHINE, s.SCORE_USER, "machine|here"),
+    ("a drop behind a machine", s.ACL, s.MACHINE, "machine|ip.dst"),
+    ("a count of what came back before the machine, which makes two of one", s.MACHINE, s.SIZES, "machine|pkt.len"),
+    ("a count of what was sent behind a machine, which loses some", s.SKETCH, s.MACHINE, "machine|ip.src"),
+    ("a mark behind the machine that sees it", s.DSCP, s.MACHINE, "machine|ip.dscp"),
+    ("a NAT before a machine, which would see the inside", s.MACHINE, s.SNAT, "machine|ip.src"),
+    ("metadata alone before a machine: nothing changes places with one", s.MACHINE, s.COPY, "machine|here"),
+    ("two machines in another order", s.MACHINE, s.mnf("other", runs_in="unikernel"), "machine|eth.dst"),
 )
 LEGAL_SWAPS = (
     ("a drop before a hash that it does not read", s.HASH, s.PLAIN_DROP),
@@ -121,8 +131,20 @@ ILLEGAL_MERGES = (
     ("HTTP without decompressed bytes", graph([s.HTTP_PLAIN, s.DECOMPRESS, s.HTTP_PLAIN]), (2, 0), "pl.head"),
     ("an answer by other bytes", graph([s.ECHO, s.DSCP, s.ECHO]), (2, 0), "ip.dscp"),
     ("a route by other ports", graph([s.ROUTE, s.PORT_SET, s.ROUTE]), (2, 0), "l4.dport"),
-    ("over a machine, from which packets come anew", graph([s.HASH, s.MACHINE, s.HASH]), (2, 0), "machine|here"),
-    ("two machines", graph([s.MACHINE, s.MACHINE]), (1, 0), "machines|here"),
+    ("over a machine, from which packets come anew", graph([s.HASH, s.MACHINE, s.HASH]), (2, 0), "ip.dst"),
+    ("two machines", graph([s.MACHINE, s.MACHINE]), (1, 0), "machines of"),
+    ("over a machine whose manifest says that it writes nothing", graph([s.PLAIN_DROP, s.MACHINE, s.PLAIN_DROP]), (2, 0), "ip.dst"),
+    ("a mark that stood there already, before the machine", graph([s.DSCP, s.MACHINE, s.DSCP]), (2, 0), "ip.dscp"),
+    ("over a machine, by what the parser copies", graph([s.LENGTH, s.MACHINE, s.LENGTH]), (2, 0), "m.len|pkt.len"),
+    ("over a machine, by an offset", graph([s.OFFSETS, s.MACHINE, s.OFFSETS]), (2, 0), "m.l4"),
+    ("over a machine, by metadata alone: a body may ask for m.have", graph([s.COPY, s.MACHINE, s.COPY]), (2, 0), "m.have"),
+    (
+        "over decompression in a machine",
+        graph([s.HTTP_PLAIN, replace(s.DECOMPRESS, runs_in="unikernel"), s.HTTP_PLAIN]),
+        (2, 0),
+        "ip.proto",
+    ),
+    ("on one of two ways stands a machine", graph([s.HASH, s.SPLIT, s.MACHINE, s.HASH], [(1, "odd", 3)]), (3, 0), "ip.dst"),
     ("its own metadata", graph([s.SCORE, s.SCORE]), (1, 0), "m.score.points"),
 )
 
@@ -141,6 +163,8 @@ LEGAL_MERGES = (
     ("a hash, nothing of it written between", graph([s.HASH, s.TTL, s.HASH]), (2, 0)),
     ("HTTP, kept over a counter", graph([s.HTTP_PLAIN, s.SIZES, s.HTTP_PLAIN]), (2, 0)),
     ("behind a branch that joins again", graph([s.HASH, s.SPLIT, s.DSCP, s.HASH], [(1, "odd", 3)]), (3, 0)),
+    ("a hash in front of a machine", graph([s.HASH, s.TTL, s.HASH, s.MACHINE, s.PICK]), (2, 0)),
+    ("a hash behind a machine", graph([s.HASH, s.MACHINE, s.HASH, s.TTL, s.HASH]), (4, 2)),
     ("an answer that was not given the first time", graph([s.ECHO, s.SIZES, s.ECHO]), (2, 0)),
 )
 
@@ -172,6 +196,11 @@ DROPS = (
     ("an outcome is counted", graph([s.mnf("o", outcomes={"x": "NEXT"})]), 0, "x|more than writing"),
     ("its own metadata that nobody reads", graph([s.SCORE, s.SIZES]), 0, ""),
     ("its own metadata that another reads", graph([s.SCORE, s.SCORE_USER]), 0, "m.score.points"),
+    ("bytes that a machine sees before they are overwritten", graph([s.DSCP, s.MACHINE, s.DSCP]), 0, "ip.dscp"),
+    ("bytes that a machine sees before they are dropped", graph([s.DSCP, s.MACHINE], then="drop"), 0, "ip.dscp"),
+    ("metadata for who reads it behind a machine", graph([s.HASH, s.MACHINE, s.PICK]), 0, "m.hash"),
+    ("metadata that a machine can't see, and nobody behind it", graph([s.HASH, s.MACHINE, s.SIZES]), 0, ""),
+    ("metadata that is written anew behind a machine", graph([s.HASH, s.MACHINE, s.HASH, s.PICK]), 0, ""),
     ("a machine whose packets are dropped", graph([s.MACHINE], then="drop"), 0, "end the packet|more than writing"),
     ("nothing at all", graph([s.IDENTITY]), 0, ""),
 )

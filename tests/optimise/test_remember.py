@@ -16,6 +16,7 @@ from tests.optimise import synthetic as s
 from tests.optimise.synthetic import FIELDS, graph, mnf
 
 PICK = mnf("pick", "ip.dst l4.dport m.hash", "m.backend", verdicts="NEXT DROP", outcomes={"not_ours": "NEXT"}, tables="exact:vips!")
+PICK_ALONE = mnf("service", "ip.dst l4.dport", "m.backend", tables="exact:vips!")
 BY_CLASS = mnf("by_class", "m.class", verdicts="NEXT DROP", tables="exact:known!")
 SOMETIMES = mnf("sometimes", "ip.src", "m.class", tables="prefix:nets!")
 CLOCK = replace(s.ACL, asks="the clock")
@@ -49,7 +50,7 @@ ILLEGAL = (
     ("a class by payload", [s.HTTP, mnf("user", "m.http", tables="exact:t!")], 1, "m.http.*'v0.http'", "m.http"),
     ("a class that a counting one may have set, and this one may leave", [mnf("sets", "pkt.len", "m.class", tables="counter:n"), SOMETIMES],
      1, "m.class.*'v0.sets'", "m.class"),
-    ("a machine", [s.MACHINE], 0, "machine", "pl.head|wire|here"),
+    ("a machine", [s.MACHINE], 0, "machine", "eth.dst"),
     ("own metadata of one that varies", [mnf("score", "pkt.len", own="points"), replace(s.SCORE_USER, tables=SOMETIMES.tables)],
      1, "m.score.points.*'v0.score'", "m.score.points"),
 )  # fmt: skip
@@ -103,6 +104,18 @@ def test_ways_that_join_are_only_as_certain_as_the_least():
         _forge(before, Remembered("c", KEY, (0, 1, 3)))
     alone = graph([fork, s.ACL, marks, BY_CLASS], [(0, "odd", 2), (1, "NEXT", 3), (2, "NEXT", EXIT)])
     assert remember(alone, FIELDS)[0].remembered[0].positions == (0, 1, 3)
+
+
+def test_the_cache_answers_as_far_as_the_first_machine():
+    """What comes back finds another flow's entry at hand, so nothing is answered there: not by headers, not by what the record kept."""
+    before = graph([s.ACL, PICK_ALONE, s.MACHINE, BY_CLASS, s.IDENTITY])
+    after, _, left = remember(before, FIELDS)
+    assert after.remembered[0].positions == (0, 1)
+    why = {step.of: step.why for step in left}
+    assert why[3,] == "packets come to 'v3.by_class' from a machine" and why[2,] == "'v2.machine' is a machine"
+    for behind in (3, 4):
+        with pytest.raises(CertificateError, match=r"'m.have' is written by one that is not remembered"):
+            _forge(before, Remembered("c", KEY, (0, 1, behind)))
 
 
 def test_what_spares_no_look_is_left_alone():

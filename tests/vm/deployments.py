@@ -49,14 +49,18 @@ def bundle(
     name: str = "through",
     ports: tuple[str, str] = ("eth0", "eth1"),
     node: tuple[str, str] = PACK,
+    watched: bool = False,
 ) -> Bundle:
     """`compress` without peers, which leaves every packet as it is; `params` is more YAML about the VNF's instance.
 
-    `node`: the mNF, with a parameter of its own.
+    `node`: the mNF, with a parameter of its own. `watched`: behind stands a monitor that may miss packets.
     """
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(scratch)
         (folder / "vnfs").mkdir()
         (folder / "vnfs" / "through-vm.yaml").write_text(_VNF % node)
-        (folder / "chain.yaml").write_text(_CHAIN % (name, granularity, *ports, params))
+        text = _CHAIN % (name, granularity, *ports, params)
+        if watched:
+            text = text.replace("chains:", "  watcher: {vnf: monitor, lossy: true}\nchains:").replace("[x]", "[x, watcher]")
+        (folder / "chain.yaml").write_text(text)
         return pipeline.build(spec.load(folder / "chain.yaml"))

@@ -8,8 +8,9 @@ import time
 import pytest
 
 from ebpfnf import packets
-from ebpfnf.agent import apply, commands, doctor
+from ebpfnf.agent import apply, commands, doctor, reader
 from ebpfnf.bundle import encode
+from ebpfnf.kernel.pins import Pins
 from ebpfnf.vm import lifecycle
 from tests.vm import deployments
 from tests.vm.conftest import Host
@@ -110,3 +111,13 @@ def test_a_vm_that_is_gone_is_told_and_reconcile_starts_it(host: Host) -> None:
     apply.reconcile(host.name)
     assert host.status()["warnings"] == []
     through(host)
+
+
+def test_what_stands_beside_the_path_behind_a_vm_gets_its_copies(host: Host) -> None:
+    """The generation's last program reads copies, the one before it takes frames back from VMs."""
+    apply.apply(deployments.bundle(name=host.name, ports=("a0", "b0"), watched=True))
+    through(host)
+    at = Pins(host.name)
+    assert reader.waiting(at.generation(1)) == 1
+    reader.drain(at, 1)
+    assert reader.waiting(at.generation(1)) == 0 and host.counter("watcher.lost") == 0
