@@ -15,7 +15,6 @@ from typing import Any
 from ebpfnf.agent import apply, journal, machines, observe, retired, vms
 from ebpfnf.agent.seen import Totals
 from ebpfnf.errors import Busy, EbpfnfError
-from ebpfnf.kernel.maps import Map
 from ebpfnf.kernel.pins import Generation, Pins
 from ebpfnf.model import Vm
 from ebpfnf.vm import health, lifecycle, tap
@@ -64,8 +63,8 @@ class Care:
     def _ask(self, at: Pins, paths: Generation, vm: Vm) -> vms.Serving:
         """Who serves a stage, after those have been left out that don't."""
         behind = {lifecycle.ifindex(name): name for name in lifecycle.kin(self.deployment, vm)}
-        with Map.open(paths.vms) as devices, Map.open(paths.vm_state) as state:
-            now = vms.serving(state, vm.number)
+        with vms.opened(paths) as maps:
+            now = vms.serving(maps.state, vm.number)
             asked = [behind[there] for there in now if there in behind]
             bad = health.failed([self._watched.setdefault(name, Watched(name)) for name in asked])
             for each in bad:
@@ -73,12 +72,10 @@ class Care:
                 each.silent = 0
                 each.close()
             if bad:
-                vms.serve(devices, state, vm.number, now.taking, now.leaving)
+                vms.serve(maps, vm.number, now.taking, now.leaving)
         for each in bad:
             self._broken.add(each.name)
             _count(at, vm.stage, FAILED)
-            retired.add(at, Totals(machines.dropped(vm.stage, each.counters, vm.reasons, 0)))  # it won't tell any more
-            each.counters = {}
             self.emit("left out", {"what": str(each.name), "detail": f"{len(now.taking)} of {vm.instances} virtual machines serve"})
         return now
 

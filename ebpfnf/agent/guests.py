@@ -1,4 +1,4 @@
-"""What a deployment's VMs tell of themselves, for `status`: each machine, and what guests and taps dropped as the stage's own drops."""
+"""What a deployment's VMs tell of themselves, for `status`: each machine, and what taps refused as the stage's own drops."""
 
 from __future__ import annotations
 
@@ -47,27 +47,12 @@ def _row(vm: Vm, name: Name, seen: Observed, serving: vms.Serving) -> dict[str, 
     }
 
 
-def drops(seen: Observed, told: list[dict[str, Any]]) -> dict[str, dict[str, int]]:
-    """Of each stage in VMs, what its guests and taps dropped since they started, by the drop's name; what was before is in the sums,
-    and so is what one had told before it was left out."""
-    found: dict[str, dict[str, int]] = {}
-    for vm in seen.needs.get(seen.live, ()):
-        sums = Totals()
-        for row in told:
-            if row["stage"] == vm.stage:
-                sums = sums.plus(Totals(machines.dropped(vm.stage, row["counters"] if row["role"] else {}, vm.reasons, row["tap_dropped"])))
-        found[vm.stage] = dict(sums.counters)
-    return found
-
-
-def texts(seen: Observed) -> dict[str, str]:
-    """Why, in words."""
-    found: dict[str, str] = {}
-    for vm in seen.needs.get(seen.live, ()):
-        instance = vm.stage.partition(".")[0]
-        found |= {f"{instance}.{reason.partition('.')[2]}": text for reason, text in vm.reasons.items()}
-        found[f"{instance}.{machines.TAP_FULL}"] = machines.TAP_FULL_TEXT
-    return found
+def refused(told: list[dict[str, Any]]) -> Totals:
+    """What the taps of these machines refused, as drops of their stages; what others did before is in the sums."""
+    sums = Totals()
+    for row in told:
+        sums = sums.plus(Totals({machines.tap_full(row["stage"]): row["tap_dropped"]}))
+    return sums
 
 
 def warnings(seen: Observed) -> list[str]:

@@ -94,7 +94,7 @@ def _create(spec: MapSpec, bundle: Bundle, host: HostFacts, private: bool) -> in
         flags |= maps.MMAPABLE
     inner = _create(spec.inner, bundle, host, private) if spec.inner else None
     try:
-        fd = maps.create(spec.kind, spec.key_size, _value_size(spec), _entries(spec), flags, spec.name, inner)
+        fd = maps.create(spec.kind, spec.key_size, _value_size(spec), spec.max_entries, flags, spec.name, inner)
     except BpfError as error:
         raise _refused(f"map '{spec.name}'", error) from error
     finally:
@@ -123,14 +123,10 @@ def _value_size(spec: MapSpec) -> int:
     return spec.value_size * cpu_slots() if spec.per_cpu_slots else spec.value_size
 
 
-def _entries(spec: MapSpec) -> int:
-    return spec.max_entries * cpu_slots() if spec.per_cpu_entries else spec.max_entries
-
-
 def _check(spec: MapSpec, fd: int) -> None:
     with Map(os.dup(fd)) as there:
         found = (there.kind, there.key_size, there.value_size, there.max_entries)
-    wanted = (spec.kind, spec.key_size, _value_size(spec), _entries(spec))
+    wanted = (spec.kind, spec.key_size, _value_size(spec), spec.max_entries)
     if found != wanted:
         raise AgentError(f"map '{spec.name}' is there with another layout: {found}, wanted {wanted}")
 

@@ -21,9 +21,6 @@ from ebpfnf.vm import lifecycle, tap
 from ebpfnf.vm.crew import crew
 from ebpfnf.vm.lifecycle import Name, Seen
 
-TAP_FULL = "vm_tap_full"  # what a stage's taps refused, as a reason of a drop
-TAP_FULL_TEXT = "the VM was too slow: its tap's queue was full"
-
 
 def boot(at: Pins, number: int, without: Iterable[Name] = ()) -> tuple[list[Name], list[str]]:
     """Start what a pinned generation needs and let its packets go there: (those that were started, notices).
@@ -43,8 +40,7 @@ def boot(at: Pins, number: int, without: Iterable[Name] = ()) -> tuple[list[Name
             for name in found.wake:
                 lifecycle.wake(name)
             serving = [*found.serve, *found.wake]
-            if serving or without:
-                _serve(paths, vm, serving, found.surplus)
+            _serve(paths, vm, serving, found.surplus)
             if without:
                 continue
             for name in (*found.start, *found.standby):
@@ -71,8 +67,8 @@ def _name(at: Pins, number: int) -> None:
 
 
 def _serve(paths: Generation, vm: Vm, taking: Iterable[Name], leaving: Iterable[Name]) -> None:
-    with Map.open(paths.vms) as devices, Map.open(paths.vm_state) as state:
-        vms.serve(devices, state, vm.number, *([lifecycle.ifindex(name) for name in names] for names in (taking, leaving)))
+    with vms.opened(paths) as maps:
+        vms.serve(maps, vm.number, *([lifecycle.ifindex(name) for name in names] for names in (taking, leaving)))
 
 
 def attach(at: Pins, name: Name) -> int:
@@ -112,12 +108,12 @@ def leave_out(at: Pins, number: int, name: Name) -> None:
     machines = kept(paths)
     if not machines:
         return
-    with Map.open(paths.vms) as devices, Map.open(paths.vm_state) as state:
+    with vms.opened(paths) as maps:
         for vm in machines:
-            now = vms.serving(state, vm.number)
+            now = vms.serving(maps.state, vm.number)
             if there in now:
                 rest = now.without(there)
-                vms.serve(devices, state, vm.number, rest.taking, rest.leaving)
+                vms.serve(maps, vm.number, rest.taking, rest.leaving)
 
 
 def halt(at: Pins, names: Sequence[Name]) -> list[str]:
@@ -130,29 +126,16 @@ def halt(at: Pins, names: Sequence[Name]) -> list[str]:
             lifecycle.drain(name)
         if refused := tap.refused(name.tap):
             notices.append(f"virtual machine '{name}' was too slow for {refused} packets")
-        counts = dropped(name.stage, lifecycle.counters(name) if name in running else {}, _reasons(at, name), refused)
-        if any(counts.values()):
-            retired.add(at, Totals(counts))
+            retired.add(at, Totals({tap_full(name.stage): refused}))
     for name in names:
         pins.unpin(at.tap(name.tap))
     lifecycle.stop(names)
     return notices
 
 
-def _reasons(at: Pins, name: Name) -> Mapping[str, str]:
-    """Why this machine's guest drops, with texts, as the generations that are here know it."""
-    every = (vm for number in at.generations() for vm in kept(at.generation(number)))
-    return next((vm.reasons for vm in every if name in lifecycle.kin(at.deployment, vm)), {})
-
-
-def dropped(stage: str, counters: Mapping[str, int], reasons: Iterable[str], refused: int) -> dict[str, int]:
-    """What a guest and its tap dropped, by the names that a drop has anywhere: `<instance>.<reason>`."""
-    instance = stage.partition(".")[0]
-    found = {f"{instance}.{TAP_FULL}": refused}
-    for reason in reasons:
-        name = f"{instance}.{reason.partition('.')[2]}"
-        found[name] = found.get(name, 0) + counters.get(reason, 0)
-    return found
+def tap_full(stage: str) -> str:
+    """The counter of what a stage's taps refuse: programs see to it that a tap with a guest refuses nothing, one without refuses all."""
+    return f"{stage.partition('.')[0]}.vm_tap_full"
 
 
 def accelerators(needed: Iterable[Vm]) -> dict[str, str]:

@@ -156,7 +156,7 @@ class PrivateCopy:
     def vms_serve(self, stage: int, taps: tuple[int, ...], leaving: tuple[int, ...] = ()) -> None:
         """Let the stage of that number have VMs behind these interfaces; those that leave only for flows that they know."""
         with ExitStack() as stack:
-            vms.serve(self._map(stack, "vms"), self._map(stack, "vm_state"), stage, taps, leaving)
+            vms.serve(vms.Maps(*(self._map(stack, name) for name in ("vms", "vm_state", "vm_windows"))), stage, taps, leaving)
 
     def functions_serve(self, names: Iterable[str]) -> None:
         """Let packets go to these functions of others only; all serve else."""

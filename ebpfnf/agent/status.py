@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any
 
 from ebpfnf.agent import flows, functions, outputs
@@ -16,10 +15,8 @@ _DOWN = {"bypass": "packets are led past it", "drop": "its packets are dropped"}
 
 def status(seen: Observed) -> dict[str, Any]:
     """Ports, chains, stages, drops; sums include the generations that are gone, so they never go back."""
-    told, in_vms, texts = _guests(seen)
-    sums = total(seen)
-    for each in in_vms.values():
-        sums = sums.plus(Totals(each))
+    told, refused = _guests(seen)
+    sums = total(seen).plus(refused)
     running = seen.running
     manifest = running.manifest if running else None
     previous = seen.previous
@@ -33,12 +30,12 @@ def status(seen: Observed) -> dict[str, Any]:
         "uptime": max(0, uptime() - manifest.since_boot) if manifest else None,
         "ports": [_port(port, seen) for port in manifest.ports] if manifest else [],
         "chains": [_chain(chain, manifest, sums) for chain in manifest.chains] if manifest else [],
-        "stages": [_stage(stage, manifest, sums, in_vms.get(stage["id"], {})) for stage in manifest.stages] if manifest else [],
-        "drops": _of_kinds(manifest, sums, "drop", "fault") | {name: sums.counters[name] for each in in_vms.values() for name in each},
+        "stages": [_stage(stage, manifest, sums) for stage in manifest.stages] if manifest else [],
+        "drops": _of_kinds(manifest, sums, "drop", "fault"),
         "otherwise": _of_kinds(manifest, sums, "otherwise"),
         "lost": _of_kinds(manifest, sums, "lost"),
         "counters": dict(sorted(sums.counters.items())),
-        "texts": {c.name: c.text for c in manifest.counters if c.text} | texts if manifest else {},
+        "texts": {c.name: c.text for c in manifest.counters if c.text} if manifest else {},
         "tables": [_table(table.name, table.kind, table.size, seen) for table in manifest.tables] if manifest else [],
         "missed": seen.missed,
         "vms": told,
@@ -48,14 +45,14 @@ def status(seen: Observed) -> dict[str, Any]:
     }
 
 
-def _guests(seen: Observed) -> tuple[list[dict[str, Any]], dict[str, dict[str, int]], dict[str, str]]:
-    """VMs, what was dropped in them by stage, and why in words. What knows VMs is imported only where there are some."""
+def _guests(seen: Observed) -> tuple[list[dict[str, Any]], Totals]:
+    """VMs, and what their taps refused. What knows VMs is imported only where there are some."""
     if not seen.needs.get(seen.live):
-        return [], {}, {}
+        return [], Totals()
     from ebpfnf.agent import guests
 
     told = guests.rows(seen)
-    return told, guests.drops(seen, told), guests.texts(seen)
+    return told, guests.refused(told)
 
 
 def total(seen: Observed) -> Totals:
@@ -150,14 +147,14 @@ def _chain(chain: Any, manifest: Manifest, sums: Totals) -> dict[str, Any]:
     return {**about, "packets": sum(sums.counters.get(name, 0) for name in entered)}
 
 
-def _stage(stage: Any, manifest: Manifest, sums: Totals, in_vms: Mapping[str, int]) -> dict[str, Any]:
+def _stage(stage: Any, manifest: Manifest, sums: Totals) -> dict[str, Any]:
     """Counters of one stage; the same name at two places of it is one counter here."""
     mine = [c for c in manifest.counters if c.stage == stage["id"]]
     return {
         "id": stage["id"],
         "mnf": stage["mnf"],
         "in": sums.stages.get(stage["id"], 0),
-        "drops": _named(mine, sums, "drop", "fault") | {name: sums.counters[name] for name in in_vms},
+        "drops": _named(mine, sums, "drop", "fault"),
         "outcomes": _named(mine, sums, "outcome"),
         "ends": _named(mine, sums, "pass", "tx", "redirect"),
     }

@@ -27,7 +27,7 @@ from ebpfnf.vm import foreign, lifecycle
 _KEY = bytes(4)
 # A control frame from outside: the entry drops it before it looks at any state (docs/reference/semantics.md, 4).
 _CHECK_FRAME = bytes(12) + b"\x88\xb5" + bytes(46)
-_IN_GENERATION = ("chain", "meta", "const", "ports", "vms", "vm_state", "vm_records", BESIDE, "copies", "reader")
+_IN_GENERATION = ("chain", "meta", "const", "ports", "vms", "vm_state", "vm_records", "vm_windows", BESIDE, "copies", "reader")
 
 
 @dataclass(slots=True)

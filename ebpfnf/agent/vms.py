@@ -5,10 +5,12 @@ from __future__ import annotations
 import struct
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 from ebpfnf.kernel import probe
 from ebpfnf.kernel.maps import Map
+from ebpfnf.kernel.pins import Generation
 from ebpfnf.model import VM_INSTANCES
 
 RESUME_SLOTS = 16  # of the prog array `resume`, by generation modulo this: more generations than are ever kept
@@ -16,8 +18,26 @@ RESUME_SLOTS = 16  # of the prog array `resume`, by generation modulo this: more
 _KEY = bytes(4)
 _HEAD = struct.Struct("=II")  # generation, zero
 _STAGE = struct.Struct(f"={2 + VM_INSTANCES}I")  # serving, taking, taps
+_WINDOW = struct.Struct("=QQ")  # packets sent there, 1 + the number of the last that came back
+_WINDOW_SIZE = 64
 _FLOW = struct.Struct("=II")  # tap, when it had a packet last
 _FLOW_UNIT = 30  # ... in 2^30 ns
+
+
+@dataclass(frozen=True, slots=True)
+class Maps:
+    """By which a generation's programs find VMs."""
+
+    devices: Map
+    state: Map
+    windows: Map  # how many packets are in each
+
+
+@contextmanager
+def opened(paths: Generation) -> Iterator[Maps]:
+    """Those of a pinned generation."""
+    with Map.open(paths.vms) as devices, Map.open(paths.vm_state) as state, Map.open(paths.vm_windows) as windows:
+        yield Maps(devices, state, windows)
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,12 +55,13 @@ class Serving:
         return Serving(tuple(t for t in self.taking if t != tap), tuple(t for t in self.leaving if t != tap))
 
 
-def serve(vms: Map, state: Map, stage: int, taking: Sequence[int], leaving: Sequence[int] = ()) -> None:
+def serve(maps: Maps, stage: int, taking: Sequence[int], leaving: Sequence[int] = ()) -> None:
     """Let a stage's packets go to the VMs behind these interfaces; none: what its `on_failure` says.
 
     Who serves already keeps his place, as packets are under way that have chosen it. A place that was another's is taken when nobody
-    can have chosen it any more.
+    can have chosen it any more; what is under way from there is not waited for.
     """
+    vms, state = maps.devices, maps.state
     before, took, *taps = _read(state, stage)
     wanted = [*taking, *leaving][:VM_INSTANCES]
     places = {tap: place for place, tap in enumerate(taps) if before >> place & 1 and tap in wanted}
@@ -54,6 +75,7 @@ def serve(vms: Map, state: Map, stage: int, taking: Sequence[int], leaving: Sequ
         for tap, place in new.items():
             taps[place] = tap
             vms.update(struct.pack("=I", stage * VM_INSTANCES + place), struct.pack("=I", tap).ljust(vms.value_size, b"\0"))
+            _empty(maps.windows, stage * VM_INSTANCES + place)
         _write(state, stage, stay, took & stay, taps)
         places |= new
     _write(state, stage, _mask(places.values()), _mask(places[tap] for tap in taking if tap in places), taps)
@@ -88,6 +110,12 @@ def set_resume(resume: Map, generation: int, program: int) -> None:
 def clear_resume(resume: Map, generation: int) -> None:
     """What still comes for this generation is dropped and counted."""
     resume.delete(_slot(generation))
+
+
+def _empty(windows: Map, place: int) -> None:
+    with windows.mmap() as memory:
+        sent, _ = _WINDOW.unpack_from(memory, place * _WINDOW_SIZE)
+        _WINDOW.pack_into(memory, place * _WINDOW_SIZE, sent, sent)
 
 
 def _mask(places: Iterable[int]) -> int:

@@ -30,6 +30,7 @@ _VM = (
     ("to_vm", "sent", "the packet went to the stage's VM"),
     ("from_vm", "returned", "the VM gave a packet back"),
     ("vm_too_big", "drop", "the frame is larger than a VM takes"),
+    ("vm_tap_full", "drop", "the VM was too slow: as many packets as may be in it were"),
     ("vm_refused", "fault", "the VM's interface does not take frames"),
     ("vm_malformed", "drop", "what the VM gave back has broken headers"),
     ("vm_moved", "moved", "the packet's flow had a VM that no longer serves, and goes to another from now on"),

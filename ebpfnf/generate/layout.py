@@ -131,12 +131,13 @@ def _given(stage: Stage, name: str, kind: Type) -> Any:
     return kind.parse(value)
 
 
-VM_RECORDS = 8192  # packets of one CPU that may be in VMs at once, beyond which their records are overwritten; a power of two
+VM_RECORDS = 4096  # of packets that went to one VM, of which as many as VM_WINDOW in vm.h may be there at once; a power of two
+VM_WINDOW_SIZE = 64  # struct window in vm.h
 
 
 def vm_saved_size(words: int) -> int:
     """struct saved in vm.h."""
-    return 24 + 8 * words
+    return 32 + 8 * words
 
 
 def vm_state_size(stages: int) -> int:

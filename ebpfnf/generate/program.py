@@ -122,7 +122,8 @@ def _vm_maps(numbers: Mapping[str, int], words: int) -> tuple[MapSpec, ...]:
     return (
         MapSpec("vms", "devmap", 4, 4, stages * VM_INSTANCES),
         MapSpec("vm_state", "array", 4, layout.vm_state_size(stages), 1),
-        MapSpec("vm_records", "array", 4, layout.vm_saved_size(words), layout.VM_RECORDS, per_cpu_entries=True),
+        MapSpec("vm_records", "array", 4, layout.vm_saved_size(words), stages * VM_INSTANCES * layout.VM_RECORDS),
+        MapSpec("vm_windows", "array", 4, stages * VM_INSTANCES * layout.VM_WINDOW_SIZE, 1, flags=_MMAPABLE),
         *(
             MapSpec(f"vm_flows_{number}", "lru_hash", 8, 8, layout.VM_FLOWS, Scope.STATE, pin=vm_flows_pin(stage))
             for stage, number in numbers.items()
@@ -137,6 +138,7 @@ def _vm(stages: int, words: int, unknown: int) -> dict[str, CInt]:
         "records": CInt(layout.VM_RECORDS),
         "saved_size": CInt(layout.vm_saved_size(words)),
         "state_size": CInt(layout.vm_state_size(stages)),
+        "window_size": CInt(layout.VM_WINDOW_SIZE),
         "unknown": CInt(unknown),
     }
 

@@ -174,7 +174,7 @@ def _vm(graph: Graph, counters: Counters, index: int, stage: Stage) -> View | No
     if stage.mnf.runs_in == "xdp":
         return None
     names = {"sent": "to_vm", "returned": "from_vm"}
-    names |= {name: f"vm_{name}" for name in ("too_big", "refused", "malformed", "moved", "down")}
+    names |= {name: f"vm_{name}" for name in ("too_big", "tap_full", "refused", "malformed", "moved", "down")}
     number = vm_numbers(graph)[stage.id]
     return {
         "number": CInt(number),

@@ -116,6 +116,10 @@ class Generation:
         return f"{self.directory}/vm_state"
 
     @property
+    def vm_windows(self) -> str:
+        return f"{self.directory}/vm_windows"
+
+    @property
     def beside(self) -> str:
         """The rings of copies, where something stands beside the path."""
         return f"{self.directory}/beside"

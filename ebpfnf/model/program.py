@@ -31,7 +31,6 @@ class MapSpec:
     scope: Scope = Scope.GENERATION
     flags: int = 0
     per_cpu_slots: bool = False
-    per_cpu_entries: bool = False  # max_entries is for each CPU
     frozen: bytes | None = None  # contents of a read-only map (BPF_F_RDONLY_PROG, frozen before load)
     inner: MapSpec | None = None
     pin: str = ""  # the pin's name for STATE maps and tables
@@ -145,7 +144,6 @@ class Vm:
     digest: str  # of image and config
     standby: int = 0  # machines more that wait, paused
     linger: int = 60 * 10**9  # ns for which a machine that shall end waits for the next packet of a flow
-    reasons: Mapping[str, str] = field(default_factory=dict)  # why guests drop: `<mnf>.<reason>` -> text
 
 
 @dataclass(frozen=True, slots=True)

@@ -47,8 +47,9 @@ def read(folder: Path, problems: Problems) -> Mnf | None:
     _check_fields(file.mnf, metadata, node, problems, guest=file.runs_in != "xdp")
     _check_verdicts(file, node, problems)
     params = read_params(node, problems, state.rule_keys_by_param(file), reserved="mnf vnf when", guest=file.runs_in != "xdp")
+    brought = _brought(folder, node, problems)
     if file.runs_in != "xdp":
-        params = _with_what_it_brings(params, folder, node, problems)
+        params = _with_what_it_brings(params, brought)
     tables = state.read(file, node, {param.name: param.type for param in params}, problems)
     if problems.count() > before:
         return None
@@ -63,7 +64,7 @@ def read(folder: Path, problems: Problems) -> Mnf | None:
         outcomes={name: outcome.default for name, outcome in file.outcomes.items()},
         params=params,
         tables=tables,
-        reasons=dict(file.reasons),
+        reasons={**(brought.reasons if brought else {}), **file.reasons},  # in this order guests number them
         metadata=metadata,
         scratch=scratch,
         runs_in=file.runs_in,
@@ -110,10 +111,18 @@ def borrowed(name: str, given: Node, problems: Problems) -> Node:
     return found or given
 
 
-def _with_what_it_brings(own: tuple[ParamSpec, ...], folder: Path, node: Node, problems: Problems) -> tuple[ParamSpec, ...]:
-    """The parameters of a stage in VMs: the mNF's, those of the mNF whose streams it reads, and what is said of the VMs."""
+def _brought(folder: Path, node: Node, problems: Problems) -> Mnf | None:
+    """The mNF whose streams this one reads: it stands before it in the image."""
     after = found.plain() if (found := node.get("image", "after")) else ""
     brought = read(folder.parent / str(after), problems) if names.is_snake(after) else None
+    for name in brought.reasons if brought else ():
+        if own := node.get("reasons", name):
+            problems.add(f"{quote(name)} is a reason of '{after}' too", own.where, "counters tell them apart by name")
+    return brought
+
+
+def _with_what_it_brings(own: tuple[ParamSpec, ...], brought: Mnf | None) -> tuple[ParamSpec, ...]:
+    """The parameters of a stage in VMs: the mNF's, those of the mNF whose streams it reads, and what is said of the VMs."""
     params = {param.name: param for param in (*(brought.params if brought else ()), *own, *VM_PARAMS)}
     return tuple(params[name] for name in dict.fromkeys([*(p.name for p in own), *params]))
 

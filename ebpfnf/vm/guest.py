@@ -25,8 +25,7 @@ def machine(stage: Stage, number: int) -> Vm:
     image = made.path.read_bytes()
     digest = hashlib.sha256(image + b"\0" + config.encode()).hexdigest()
     about = {name: stage.config[name] for name in ("on_failure", "instances", "standby", "linger")}
-    reasons = {f"{mnf.name}.{reason}": text for mnf in made.mnfs for reason, text in mnf.reasons.items()}
-    return Vm(stage=stage.id, number=number, image=image, config=config, digest=digest, reasons=reasons, **about)
+    return Vm(stage=stage.id, number=number, image=image, config=config, digest=digest, **about)
 
 
 def _check(stage: Stage, mnf: str, param: str, given: Mapping[str, Mapping[str, Any]]) -> None:

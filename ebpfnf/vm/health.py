@@ -7,11 +7,11 @@ from __future__ import annotations
 
 import contextlib
 import time
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass
 
 from ebpfnf.errors import AgentError
-from ebpfnf.vm import control, lifecycle, tap
+from ebpfnf.vm import lifecycle, tap
 from ebpfnf.vm.control import Operation
 from ebpfnf.vm.lifecycle import Name
 
@@ -25,7 +25,6 @@ class Watched:
 
     name: Name
     silent: int = 0
-    counters: Mapping[str, int] = field(default_factory=dict)  # its guest's, as it told them last: as many as one frame holds
     _ifindex: int = 0
     _line: tap.Line | None = None
 
@@ -55,11 +54,8 @@ def failed(watched: Sequence[Watched]) -> list[Watched]:
         with contextlib.suppress(AgentError):
             lines[each.name] = each, each.line()
             lines[each.name][1].send(Operation.READY)
-            lines[each.name][1].send(Operation.STATS)
     end = time.monotonic() + ANSWER_SECONDS
     for each, line in lines.values():
         if line.hear(Operation.READY, max(0.0, end - time.monotonic())):
             each.silent = 0
-            if told := line.hear(Operation.STATS, max(0.0, end - time.monotonic())):
-                each.counters = control.counters(told.text)
     return [each for each in watched if each.silent >= PATIENCE]

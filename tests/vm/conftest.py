@@ -87,6 +87,13 @@ class Host:
         return made
 
 
+def emulator(host: Host) -> int:
+    """The process id of the first VM's emulator, 0 where there is none."""
+    machine = host.names()[0]
+    found = subprocess.run(["pgrep", "-f", f"guest={machine},"], capture_output=True, text=True).stdout.split()
+    return int(found[0]) if found else 0
+
+
 @pytest.fixture(scope="session", autouse=True)
 def roots() -> Iterator[None]:
     """What libvirt wrote is gone with the tests."""

@@ -21,6 +21,7 @@ from ebpfnf.vm.control import Answer, Operation
 _ALL = 0x0003
 _IGNORE_OUTGOING = 23
 _US = b"\x02\0\0\0\0\xfe"
+RECEIPT = 14  # bytes of what a guest tells of a frame that it dropped: its cookie, 1 + the number of the reason
 
 
 class Guest:
@@ -32,6 +33,7 @@ class Guest:
         self._config = manifest.config(self.image.mnfs, config or {})
         self._space = f"ebpfnf-vm-{os.getpid()}"
         self._sequence = 0
+        self.reasons: list[str] = []  # of what it dropped, as its receipts say
         self._cleanup = contextlib.ExitStack()
 
     def __enter__(self) -> Guest:
@@ -116,7 +118,11 @@ class Guest:
             found = control.answer(frame_)
             if found and found.sequence == self._sequence:
                 return out
-            out.append(frame_)
+            if len(frame_) == RECEIPT:
+                every = [f"{mnf.name}.{reason}" for mnf in self.image.mnfs for reason in mnf.reasons]
+                self.reasons.append(every[int.from_bytes(frame_[12:]) - 1])
+            else:
+                out.append(frame_)
         raise AssertionError(f"no answer to a drain behind {len(frames)} frames, {len(out)} came back")
 
 

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from ebpfnf import spec
 from ebpfnf.errors import SpecError, SpecErrors
 from ebpfnf.vm import build, manifest
 
@@ -45,6 +46,11 @@ def test_a_folder_is_whole(name: str) -> None:
     assert not [param.name for param in mnf.params if f"`{param.name}`" not in readme]
     assert not [reason for reason in mnf.reasons if f"`{reason}`" not in readme]
     assert (folder / "cases.yaml").is_file()
+
+
+@pytest.mark.parametrize("name", build.names())
+def test_reasons_are_numbered_alike_by_the_chain_and_by_the_guest(name: str) -> None:
+    assert list(spec.load_mnf(build.SOURCES / name).reasons) == [reason for mnf in build.mnfs(name) for reason in mnf.reasons]
 
 
 def test_a_manifest_is_checked(tmp_path: Path) -> None:

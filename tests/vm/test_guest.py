@@ -61,6 +61,8 @@ def test_the_stream_is_read_in_a_guest(accelerator: str) -> None:
             assert (guest.exchange(frames) == frames) is passed
         counters = guest.counters()
         assert counters["sqli_stream.sql_injection"] == counters["url_filter.url_denied"] == 1
+        assert guest.reasons.index("sqli_stream.sql_injection") < guest.reasons.index("url_filter.url_denied")
+        assert len(guest.reasons) == counters["vm.dropped"] == counters["vm.received"] - counters["vm.sent"]
 
 
 def test_control_frames(accelerator: str) -> None:

@@ -88,10 +88,63 @@ def test_broken_headers_behind_a_true_cookie_are_dropped_and_counted() -> None:
 def test_a_record_that_was_overwritten_is_no_record() -> None:
     kept: list[bytes] = []
     with PrivateCopy(deployments.bundle(), guest=lambda data: kept.append(data) or data) as copy:
-        for _ in range(8193):
+        for _ in range(4097):
             copy.run(FRAME, "a", 1)
         assert copy.resume(kept[0]).counter.name == "vm.unknown"
         assert copy.resume(kept[1]).action == XDP_REDIRECT
+
+
+def test_no_more_packets_go_to_a_vm_than_may_wait_there_and_what_comes_back_makes_room() -> None:
+    kept: list[bytes] = []
+    with PrivateCopy(deployments.bundle(), guest=lambda data: kept.append(data) or bytes(60)) as copy:
+        for _ in range(4000):
+            copy.run(FRAME, "a", 1)
+        assert len(kept) == 3840 and copy.counts()["x.vm_tap_full"] == 160
+        assert copy.resume(kept[0]).action == copy.resume(kept[9]).action == XDP_REDIRECT  # nine were lost
+        for _ in range(20):
+            copy.run(FRAME, "a", 1)
+        assert len(kept) == 3850 and all(copy.resume(each).action == XDP_REDIRECT for each in kept)
+
+
+def test_a_vm_that_gives_nothing_back_is_tried_again_now_and_then() -> None:
+    tried = 0
+
+    def guest(data: bytes) -> bytes:
+        nonlocal tried
+        tried += 1
+        return data if tried > 3842 else bytes(60)
+
+    with PrivateCopy(deployments.bundle(), guest=guest) as copy:
+        for _ in range(3850):
+            copy.run(FRAME, "a", 1)
+        assert tried == 3840
+        for second in (2, 2, 4, 4):
+            assert copy.run(FRAME, "a", second << 30).action == XDP_DROP
+        assert tried == 3842
+        assert copy.run(FRAME, "a", 6 << 30).action == copy.run(FRAME, "a", 6 << 30).action == XDP_REDIRECT  # it answers: all may go again
+
+
+def test_a_place_given_to_another_vm_begins_empty() -> None:
+    with namespace(), PrivateCopy(deployments.bundle(), guest=lambda data: bytes(60)) as copy:
+        for _ in range(3850):
+            copy.run(FRAME, "a", 1)
+        for stays in ((), (socket.if_nametoindex("near"),), (), (1,)):
+            copy.vms_serve(0, stays)
+        before = copy.counts()["x.vm_tap_full"]
+        copy.run(FRAME, "a", 1)
+        assert copy.counts()["x.vm_tap_full"] == before == 10
+
+
+@pytest.mark.parametrize(
+    ("number", "counter"),
+    [(2, "x.unknown_connection"), (10, "x.ambiguous"), (0, "chain.there.bad_verdict"), (200, "chain.there.bad_verdict")],
+)
+def test_a_receipt_is_a_drop_for_the_reason_that_it_names(number: int, counter: str) -> None:
+    bundle = deployments.bundle(node=deployments.REASM)
+    with PrivateCopy(bundle, guest=lambda data: data[:12] + number.to_bytes(2)) as copy:
+        out = copy.run(FRAME, "a", 1)
+        assert (out.action, out.counter.name) == (XDP_DROP, counter)
+        assert copy.counts()["x.from_vm"] == 0
 
 
 def test_a_frame_too_large_for_a_guest_is_dropped() -> None:

@@ -9,6 +9,7 @@ enum {
 	CONTROL_HEAD = 22,
 	CONTROL_MOST = 1400,	/* bytes of text in one control frame */
 	FRAME_LEAST = 60,
+	RECEIPT = 14,	/* what is told of a frame that was dropped: its cookie, and 1 + the number of the reason */
 };
 
 enum control {
@@ -27,7 +28,7 @@ extern bool quit_wanted;	/* a control frame asked for the end: send what is queu
 /* Reads a configuration, `<mnf>.<param> <value>` lines. All of it is checked before any is set. Null, or what is wrong. */
 const char *config_read(char *text, u32 len, bool live);
 
-/* Processes a frame; true: send it. */
+/* Processes a frame; true: send it. Else what is left of it tells the chain that it was dropped, and why (vm.h): send that, if it has a length. */
 bool core_frame(struct frame *frame);
 
 extern u8 own_address[6];	/* what is below sets it */

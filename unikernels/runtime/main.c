@@ -51,7 +51,7 @@ static void serve(void)
 		clock_update();
 		while (n < BATCH && network_receive(&frame)) {
 			n++;
-			if (core_frame(&frame))
+			if (core_frame(&frame) || frame.len)
 				network_send(&frame);
 			else
 				network_free(&frame);

@@ -15,8 +15,10 @@ struct frame {
 
 enum {
 	NEXT = 0,	/* the next mNF, or out; a positive verdict is 1 + the reason of a drop */
-	DROPPED = -1,	/* dropped, and counted already */
 };
+
+/* The verdict of one whose packet another mNF of the image drops, for a reason of that one's. */
+#define DROPPED_BY(mnf, verdict) ((int)((mnf) + 1) << 8 | (verdict))
 
 /* A parameter of the manifest as the configuration's text sets it. */
 struct param {

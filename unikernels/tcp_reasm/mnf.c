@@ -23,7 +23,7 @@ READY()
 	return 0;
 }
 
-/* Tells all who listen; the first that refuses is counted, and decides. */
+/* Tells all who listen; the first that refuses decides. */
 static int tell(void *to, enum part part, const u8 *bytes, u32 len)
 {
 	struct connection *c = to;
@@ -35,11 +35,8 @@ static int tell(void *to, enum part part, const u8 *bytes, u32 len)
 	for (u32 i = 0; i < n_mnfs && i < ARRAY_SIZE(memory_at); i++) {
 		int verdict = mnfs[i]->stream ? mnfs[i]->stream->part(c->memory + memory_at[i], part, bytes, len) : NEXT;
 
-		if (verdict == NEXT)
-			continue;
-		if ((u32)verdict <= mnfs[i]->n_reasons)
-			mnfs[i]->dropped[verdict - 1]++;
-		return DROPPED;
+		if (verdict != NEXT)
+			return DROPPED_BY(i, verdict);
 	}
 	return NEXT;
 }

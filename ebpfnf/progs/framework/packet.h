@@ -36,7 +36,6 @@ struct slot {
 	struct exit_record exit;
 	u64 clock;
 	u32 next;		/* the position at which the next segment begins */
-	u32 saved;		/* records of packets that went to VMs */
 	u64 record[RECORD_WORDS];
 	u64 counts[COUNTERS];
 	u64 scratch[SCRATCH_WORDS];

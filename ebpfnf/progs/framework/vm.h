@@ -3,6 +3,9 @@
 #define EBPFNF_VM_H
 
 #define VM_FRAME 1600		/* bytes of a frame that a guest takes for sure */
+#define VM_WINDOW (VM_RECORDS - 256)	/* packets that may be in a VM at once; each CPU may see room for one that is not there */
+#define VM_AGAIN (1ULL << 30)	/* ns between two packets for a VM that has as many and gives none back */
+#define VM_RECEIPT 14		/* bytes of a receipt: the cookie of a packet that the guest dropped, and 1 + the number of the reason */
 
 struct cookie {
 	u32 nonce;
@@ -11,15 +14,24 @@ struct cookie {
 	u16 position;
 };
 
-/* The record of a packet that is in a VM, or was: it is overwritten when its CPU's ring comes round, as a VM may make
- * several packets of one, or none. The nonce is zero while the record is written. */
+/* The record of a packet that is in a VM, or was. The nonce is zero while the record is written. */
 struct saved {
 	u32 nonce;
 	u32 tap;		/* ifindex; what another VM gives back is not this packet */
+	u64 number;		/* of the packets that went to this place */
 	u16 position;
 	u8 addresses[12];
 	u16 zero;
 	u64 record[RECORD_WORDS];
+};
+
+/* How many packets are in the VM at a place. A guest gives back each, or its receipt, in order. So no record is overwritten whose packet
+ * is still there, and no tap's queue is ever too short. */
+struct window {
+	u64 sent;
+	u64 back;		/* 1 + the number of the last that came back */
+	u64 tried;		/* when one too many was sent, since none came back: they may all be lost */
+	u64 zero[5];		/* a cache line */
 };
 
 /* What the agent says of the VMs: written while packets run, a word at a time. */
@@ -42,8 +54,10 @@ struct vm_flow {
 _Static_assert(sizeof(struct cookie) == 12, "two Ethernet addresses");
 _Static_assert(sizeof(struct saved) == VM_SAVED_SIZE, "the ring's entries must hold it");
 _Static_assert(sizeof(struct vm_state) == VM_STATE_SIZE, "the map must hold it");
+_Static_assert(sizeof(struct window) == VM_WINDOW_SIZE, "the map must hold one for each place");
 
 #define VMS ((volatile const struct vm_state *)MAP_VALUE(MAP_vm_state))
+#define WINDOWS ((volatile struct window *)MAP_VALUE(MAP_vm_windows))
 
 /* A flow's number, the same for both directions. Two flows of one number share a VM, which harms neither. */
 inline_always u64 vm_flow_of(const struct pkt *pkt)
@@ -118,25 +132,36 @@ inline_always u32 vm_pick(struct pkt *pkt, u32 stage, void *flows, u32 moved)
 	return place;
 }
 
-inline_always void vm_send(struct pkt *pkt, u32 stage, u32 way, u32 sent, u32 too_big, u32 refused, u32 position)
+inline_always void vm_send(struct pkt *pkt, u32 stage, u32 way, u32 sent, u32 too_big, u32 full, u32 refused, u32 position)
 {
-	u32 index = (bpf_get_smp_processor_id() & HOST->cpu_mask) * VM_RECORDS + (pkt->slot->saved++ & (VM_RECORDS - 1));
-	struct saved *saved = bpf_map_lookup_elem(MAP_FD(MAP_vm_records), &index);
+	volatile struct window *window;
 	struct cookie *cookie;
-	u32 nonce = bpf_get_prandom_u32() | 1;
+	struct saved *saved;
+	u32 index, nonce = bpf_get_prandom_u32() | 1;
+	u64 number;
 
 	if (pkt->m.len > VM_FRAME)
 		return leave(pkt, XDP_DROP, too_big, 0, position);
+	way &= VM_INSTANCES - 1;
+	window = &WINDOWS[stage * VM_INSTANCES + way];
+	if (window->sent - window->back >= VM_WINDOW) {
+		if (pkt->now - window->tried < VM_AGAIN)
+			return leave(pkt, XDP_DROP, full, 0, position);
+		window->tried = pkt->now;
+	}
 	checksums_complete(pkt);
 	pkt->csum_l3 = 0;
 	pkt->csum_l4 = 0;
+	number = __sync_fetch_and_add(&window->sent, 1);
+	index = (stage * VM_INSTANCES + way) * VM_RECORDS + (number & (VM_RECORDS - 1));
+	saved = bpf_map_lookup_elem(MAP_FD(MAP_vm_records), &index);
 	cookie = bytes_at(pkt, 0, sizeof(*cookie));
 	if (!saved || !cookie)
 		return leave(pkt, XDP_DROP, refused, 0, position);
-	way &= VM_INSTANCES - 1;
 	saved->nonce = 0;
 	memory_barrier();
 	saved->tap = VMS->stages[stage].taps[way];
+	saved->number = number;
 	saved->position = position;
 	__builtin_memcpy(saved->addresses, cookie, sizeof(saved->addresses));
 	__builtin_memcpy(saved->record, RECORD_OF(pkt), RECORD_SIZE);
@@ -155,8 +180,10 @@ inline_always void vm_send(struct pkt *pkt, u32 stage, u32 way, u32 sent, u32 to
 inline_always u32 vm_found(struct pkt *pkt)
 {
 	struct cookie *cookie = bytes_at(pkt, 0, 14);
+	volatile struct window *window;
 	struct saved *saved;
 	u32 index, nonce, position;
+	u64 place;
 
 	if (!cookie || cookie->generation != (u16)VMS->generation)
 		return 0;
@@ -170,8 +197,25 @@ inline_always u32 vm_found(struct pkt *pkt)
 	__builtin_memcpy(RECORD_OF(pkt), saved->record, RECORD_SIZE);
 	__builtin_memcpy(cookie, saved->addresses, sizeof(saved->addresses));
 	memory_barrier();
-	/* Another CPU may have taken the place for another packet meanwhile. */
-	return saved->nonce == nonce ? position : 0;
+	place = index / VM_RECORDS;
+	as_checked(place);
+	/* Another CPU may have taken the record for another packet meanwhile. */
+	if (saved->nonce != nonce || place >= VM_STAGES * VM_INSTANCES)
+		return 0;
+	window = &WINDOWS[place];
+	if (saved->number >= window->back)
+		window->back = saved->number + 1;
+	return position;
+}
+
+/* 1 + the number of the reason for which the guest dropped the packet, 256 where it says none; 0: it gave the packet back. */
+inline_always u32 vm_dropped(struct pkt *pkt)
+{
+	u8 *receipt = bytes_at(pkt, 0, VM_RECEIPT);
+
+	if (!receipt || bytes_at(pkt, 0, VM_RECEIPT + 1))
+		return 0;
+	return receipt[13] ? receipt[13] : 256;
 }
 
 /* Whatever the VM did to the frame, the record tells the frame as it is; what stages wrote into it stays. */
