@@ -7,7 +7,9 @@
 typedef __be16 be16;
 typedef __be32 be32;
 
-#define inline_always static inline __attribute__((always_inline))
+/* nodebug: an instruction of the framework's stands in the line that called it, the author's where there is one; and to carry the variables of
+   each call along takes the compiler a third of its time. */
+#define inline_always static inline __attribute__((always_inline, nodebug))
 
 /* A symbolic map id becomes a file descriptor, or the address of the map's first value, when the program is loaded. */
 #define MAP_FD(id) ((void *)bpf_pseudo_fd(1, (id)))
