@@ -98,7 +98,7 @@ def test_commands(file: Path, folder: Path, lab: HostLab, here: dict[str, str]) 
     try:
         for command in commands(file):
             for name, own in labs.items():  # the reader may have one of that name
-                command = replace(command, text=re.sub(rf"(?<![\w/.-]){name}(?![\w/.-])", own, command.text))
+                command = replace(command, text=re.sub(rf"(?<![\w/.-]){name}(?![\w/.-])|(?<=\bebpfnf-){name}(?=-)", own, command.text))
             if not command.why_not:
                 done = run(command, folder, lab, here)
                 assert done.returncode == command.code, f"{command.where}: {command.text}\n{done.stdout}{done.stderr}"
@@ -106,6 +106,7 @@ def test_commands(file: Path, folder: Path, lab: HostLab, here: dict[str, str]) 
     finally:
         for own in labs.values():
             HostLab(own).down()
+            subprocess.run([Path(sys.executable).with_name("ebpfnf"), "lab", "down", "--name", own], check=False)
         for machine in lab.machines.machines:
             run(Command("", "rm -rf /etc/ebpfnf", 0, machine), folder, lab, here)
 
