@@ -35,6 +35,7 @@ vnfs:
     rules:
 {rules}
   stats: {{vnf: monitor, subnets: [{subnets}]}}
+  waf: {{vnf: application-firewall-stream}}
   lb:
     vnf: load-balancer
     vips: [198.51.100.7, "2001:db8::7"]
@@ -44,21 +45,32 @@ chains:
   inbound:
     on: wan
     match: {{}}
-    path: [acl, stats, lb]
+    path: [{path}]
     then: "out: lan"
 """
 
 
 def bench4(
-    *, rules: int = 32, prefixes: int = 64, granularity: str = "chain", tables: str = "kernel", name: str = "bench4", flow_cache: int = 0
+    *,
+    rules: int = 32,
+    prefixes: int = 64,
+    granularity: str = "chain",
+    tables: str = "kernel",
+    name: str = "bench4",
+    flow_cache: int = 0,
+    path: str = "acl, stats, lb",
 ) -> Deployment:
-    """Parse, ACL, monitor, load balancer, redirect. The traffic of frames.Mix fits the last rule and the last subnet only."""
+    """Parse, ACL, monitor, load balancer, redirect. The traffic of frames.Mix fits the last rule and the last subnet only.
+
+    In the path may also stand `waf`, an application firewall with a stage in VMs.
+    """
     denied = [f"      - deny: {{ip.src: 172.{16 + k // 256 % 16}.{k % 256}.0/24, l4.dport: {1024 + k}}}" for k in range(rules - 1)]
     allowed = "      - allow: {ip.dst: [198.51.100.7], l4.dport: 80}" if rules == 1 else "      - allow: {l4.dport: 80}"
     nets = [f"100.{64 + k // 256 % 64}.{k % 256}.0/24" for k in range(prefixes - 2)] + ["198.51.100.0/24", '"2001:db8::/64"']
     return load(
         _BENCH4.format(
             name=name,
+            path=path,
             granularity=granularity,
             tables=f"tables: {tables}\nflow_cache: {flow_cache}",
             rules="\n".join([*denied, allowed]),

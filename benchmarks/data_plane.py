@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
 from benchmarks import baselines, chains
 from benchmarks.frames import Mix
@@ -41,7 +42,25 @@ def granularity() -> list[Figure]:
     return [*found, *(_ratio(f"{level} / chain", samples, level, "chain") for level in levels[1:])]
 
 
-BENCHMARKS: dict[str, Callable[[], list[Figure]]] = {"fused-vs-handwritten": fused_vs_handwritten, "granularity": granularity}
+def around_vms() -> list[Figure]:
+    """A chain with a stage in VMs, for packets that need none: as written with a program for each mNF, and as it is made now."""
+    auto = chains.bench4(granularity="auto", rules=4, path="acl, stats, waf, lb")
+    bundles = {
+        "as written, mnf": chains.build(replace(auto, granularity="mnf", optimise=False)),
+        "mnf": chains.build(replace(auto, granularity="mnf")),
+        "auto": chains.build(auto),
+    }
+    with Memory(bundles) as rig:
+        samples = _compared(rig, Mix(proto="udp"), list(bundles))
+    found = [figure(f"{arm}, {len(bundle.programs)} programs", samples[arm], "ns") for arm, bundle in bundles.items()]
+    return [*found, *(_ratio(f"{arm} / as written", samples, arm, "as written, mnf") for arm in bundles if arm != "as written, mnf")]
+
+
+BENCHMARKS: dict[str, Callable[[], list[Figure]]] = {
+    "fused-vs-handwritten": fused_vs_handwritten,
+    "granularity": granularity,
+    "around-vms": around_vms,
+}
 
 
 def _compared(rig: Memory, mix: Mix, arms: list[str], rounds: int = ROUNDS) -> dict[str, list[float]]:

@@ -19,7 +19,7 @@ def segment(graph: Graph, granularity: str, costs: Costs = SHIPPED) -> Segments:
 
     GenerateError when a packet could need more tail calls than the kernel allows.
     """
-    if granularity == "chain" or (granularity == "auto" and vm_positions(graph)):
+    if granularity == "chain":
         return _chain(graph)
     if granularity == "auto":
         return cheapest(graph, costs)
@@ -57,7 +57,7 @@ def cheapest(graph: Graph, costs: Costs, alone: frozenset[str] = frozenset()) ->
     `alone`: stages that get a program of their own. GenerateError where one mNF is more than the verifier takes, or no cut needs few
     enough tail calls.
     """
-    found = [Segments(tuple(tuple(graph.positions[i].index for i in piece) for piece in cut)) for cut in _cuts(graph, costs, alone)]
+    found = [Segments(cut) for cut in _cuts(graph, costs, alone)]
     legal = [segments for segments in found if max(_calls(graph, segments).values(), default=0) <= MAX_TAIL_CALLS]
     if not legal:
         cure = "make bodies smaller, or paths shorter"
@@ -65,20 +65,23 @@ def cheapest(graph: Graph, costs: Costs, alone: frozenset[str] = frozenset()) ->
     return min(legal, key=lambda segments: (sum(expected(graph, segments, costs).values()), len(segments.groups)))
 
 
-def _cuts(graph: Graph, costs: Costs, alone: frozenset[str]) -> Iterator[list[range]]:
+def _cuts(graph: Graph, costs: Costs, alone: frozenset[str]) -> Iterator[tuple[tuple[int, ...], ...]]:
     """For each number of programs the cut with the fewest hops, by dynamic programming; the entry's own piece may be empty."""
-    order = graph.positions
+    behind = behind_vms(graph)
+    order = sorted(graph.positions, key=lambda position: position.index in behind)  # topological too: none of them leads back
     place = {p.index: i for i, p in enumerate(order)}
-    mnf = {stage.id: stage.mnf.name for stage in graph.stages}
+    mnf = {stage.id: stage.mnf.name if stage.mnf.runs_in == "xdp" else "vm" for stage in graph.stages}
     steps = list(accumulate((costs.steps(mnf[p.stage]) for p in order), initial=0))
     single = list(accumulate((p.stage in alone for p in order), initial=0))
-    parts = partings(graph)
+    parts, machines = partings(graph), vm_positions(graph)
     came = [-1 if p.index in graph.entries.values() else i for i, p in enumerate(order)]  # where the straight way in comes from
     for link in graph.links:
-        if link.target >= 0 and (link.outcome == "NEXT" or link.source in parts):
-            came[place[link.target]] = place[link.source]
+        if link.target >= 0 and (link.outcome == "NEXT" or link.source in parts) and link.source not in machines:
+            came[place[link.target]] = min(came[place[link.target]], place[link.source])
 
     def fits(begin: int, end: int, entry: bool) -> bool:
+        if entry and end > len(order) - len(behind):
+            return False
         return steps[end] - steps[begin] <= MAX_VERIFIED and (single[end] == single[begin] or (end - begin == 1 and not entry))
 
     row = {end: (0, 0) for end in range(len(order) + 1) if fits(0, end, True)}  # positions placed -> (hops, where the last piece begins)
@@ -88,9 +91,9 @@ def _cuts(graph: Graph, costs: Costs, alone: frozenset[str]) -> Iterator[list[ra
             cut, end = [], len(order)
             for each in reversed(rows):
                 begin = each[end][1]
-                cut.append(range(begin, end))
+                cut.append(tuple(position.index for position in order[begin:end]))
                 end = begin
-            yield cut[::-1]
+            yield tuple(cut[::-1])
         following: dict[int, tuple[int, int]] = {}
         for begin, (hops, _) in row.items():
             for end in range(begin + 1, len(order) + 1):
@@ -118,18 +121,18 @@ def _calls(graph: Graph, segments: Segments) -> dict[str, int]:
 
 
 def expected(graph: Graph, segments: Segments, costs: Costs) -> dict[str, float]:
-    """Ns of a packet that goes straight through each chain; where its path parts, of the dearest class."""
+    """Ns of a packet that goes straight through each chain, without what VMs take; where its path parts, of the dearest class."""
     mnfs = {stage.id: stage.mnf for stage in graph.stages}
     home = {index: k for k, group in enumerate(segments.groups) for index in group}
     hop = costs.hop(len(segments.groups))
     onward: dict[int, list[int]] = defaultdict(list)
-    parts = partings(graph)
+    parts, machines = partings(graph), vm_positions(graph)
     for link in graph.links:
         if link.target >= 0 and (link.outcome == "NEXT" or link.source in parts):
             onward[link.source].append(link.target)
     found: dict[int, float] = {}
     for position in reversed(graph.positions):  # links go forward only
-        here = home[position.index]
+        here = -1 if position.index in machines else home[position.index]  # what comes back enters by a program of its own
         rest = max((found[target] + (hop if home[target] != here else 0.0) for target in onward[position.index]), default=0.0)
         found[position.index] = costs.of(BESIDE if position.index in graph.beside else mnfs[position.stage].name) + rest
     entries = {chain: (found[at] + (hop if home[at] else 0.0) if at >= 0 else 0.0) for chain, at in graph.entries.items()}
@@ -137,12 +140,8 @@ def expected(graph: Graph, segments: Segments, costs: Costs) -> dict[str, float]
 
 
 def _chain(graph: Graph) -> Segments:
-    """One program; where chains lead through VMs a second one, for a packet that comes back must not enter by parse and classify."""
-    machines = vm_positions(graph)
-    behind: set[int] = set()
-    for position in graph.positions:  # links go forward only
-        if any(k.target == position.index and (k.source in machines or k.source in behind) for k in graph.links):
-            behind.add(position.index)
+    """One program; where chains lead through VMs a second one."""
+    behind = behind_vms(graph)
     groups = [tuple(p.index for p in graph.positions if (p.index in behind) is late) for late in (False, True)]
     return Segments((groups[0], groups[1]) if behind else (groups[0],))
 
@@ -151,6 +150,16 @@ def partings(graph: Graph) -> frozenset[int]:
     """Positions where a path parts by classes."""
     stages = {stage.id for stage in graph.stages if not stage.mnf.folder}
     return frozenset(position.index for position in graph.positions if position.stage in stages)
+
+
+def behind_vms(graph: Graph) -> frozenset[int]:
+    """Positions that packets from VMs may come to: not in the first program, for such a packet must not enter by parse and classify."""
+    machines = vm_positions(graph)
+    behind: set[int] = set()
+    for position in graph.positions:  # links go forward only
+        if any(k.target == position.index and (k.source in machines or k.source in behind) for k in graph.links):
+            behind.add(position.index)
+    return frozenset(behind)
 
 
 def vm_positions(graph: Graph) -> frozenset[int]:

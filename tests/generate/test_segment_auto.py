@@ -11,7 +11,7 @@ import pytest
 from ebpfnf import pipeline, spec
 from ebpfnf.errors import GenerateError
 from ebpfnf.generate.costs import SHIPPED, Costs
-from ebpfnf.generate.segment import MAX_VERIFIED, cheapest, expected, segment
+from ebpfnf.generate.segment import MAX_VERIFIED, behind_vms, cheapest, expected, segment
 from ebpfnf.model import Graph, Segments
 
 DC_EDGE = Path(__file__).resolve().parents[2] / "examples" / "dc-edge" / "chain.yaml"
@@ -21,6 +21,12 @@ DC_EDGE = Path(__file__).resolve().parents[2] / "examples" / "dc-edge" / "chain.
 def graph() -> Graph:
     """The example, as written."""
     return pipeline.expand(spec.load(DC_EDGE))
+
+
+@pytest.fixture(scope="module")
+def whole() -> Graph:
+    """The example with stages in VMs, as written."""
+    return pipeline.expand(spec.load(DC_EDGE.with_name("whole.yaml")))
 
 
 def cut(graph: Graph, chain: str, length: int) -> Graph:
@@ -45,7 +51,8 @@ def synthetic(graph: Graph, seed: int) -> Costs:
 def every(graph: Graph, costs: Costs) -> list[Segments]:
     """Each cut of the order that the verifier takes."""
     order = [p.index for p in graph.positions]
-    steps = {p.index: costs.steps(next(s.mnf.name for s in graph.stages if s.id == p.stage)) for p in graph.positions}
+    names = {s.id: s.mnf.name if s.mnf.runs_in == "xdp" else "vm" for s in graph.stages}
+    steps = {p.index: costs.steps(names[p.stage]) for p in graph.positions}
     found = []
     for marks in itertools.product([False, True], repeat=len(order)):
         groups: list[list[int]] = [[]]
@@ -53,7 +60,7 @@ def every(graph: Graph, costs: Costs) -> list[Segments]:
             if begins:
                 groups.append([])
             groups[-1].append(index)
-        if all(sum(steps[i] for i in group) <= MAX_VERIFIED for group in groups):
+        if all(sum(steps[i] for i in group) <= MAX_VERIFIED for group in groups) and not behind_vms(graph) & set(groups[0]):
             found.append(Segments(tuple(map(tuple, groups))))
     return found
 
@@ -64,6 +71,21 @@ def test_no_cut_is_more_than_a_twentieth_cheaper(graph: Graph, seed: int) -> Non
     costs = synthetic(small, seed)
     best = min(sum(expected(small, segments, costs).values()) for segments in every(small, costs))
     assert sum(expected(small, cheapest(small, costs), costs).values()) <= 1.05 * best
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_no_cut_around_vms_is_cheaper_and_the_first_program_has_nothing_behind_one(whole: Graph, seed: int) -> None:
+    chain = ("to-branch", "from-branch")[seed % 2]
+    small, costs = cut(whole, chain, 9), synthetic(whole, seed)
+    found = cheapest(small, costs)
+    assert behind_vms(small) and not behind_vms(small) & set(found.groups[0])
+    best = min(sum(expected(small, segments, costs).values()) for segments in every(small, costs))
+    assert sum(expected(small, found, costs).values()) <= 1.05 * best
+
+
+def test_chains_with_vms_are_one_program_in_front_of_them_and_one_behind(whole: Graph) -> None:
+    first, second = cheapest(whole, SHIPPED).groups
+    assert behind_vms(whole) <= set(second) and len(first) > 10
 
 
 def test_what_fits_is_one_program(graph: Graph) -> None:
