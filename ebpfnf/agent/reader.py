@@ -70,6 +70,7 @@ def drain(at: Pins, number: int) -> None:
                     pass
         finally:
             if fd is not None:
+                journal.discard(_lock(at.deployment))
                 os.close(fd)
 
 

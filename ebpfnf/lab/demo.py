@@ -25,7 +25,7 @@ from ebpfnf.lab.lab import Lab, labs
 from ebpfnf.lab.screen import Screen
 from ebpfnf.lab.topology import DENIED_V4, DENIED_V6, LINE
 from ebpfnf.lab.traffic import Load, Result
-from ebpfnf.lab.whole import Whole, forget, impossible, machines_left
+from ebpfnf.lab.whole import Whole, impossible, machines_left
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 EDGE, SWAP = EXAMPLES / "dc-edge" / "chain.yaml", EXAMPLES / "hot-swap" / "chain.yaml"
@@ -193,7 +193,6 @@ class Demo:
 
     def clear(self) -> None:
         """Removes what this or an earlier run left, however it ended."""
-        homes = self.whole.homes()
         for lab, deployment, host in ((self.edge, "branch", "branch"), (self.edge, "dc-edge", "dut"), (self.line, "hot-swap", "dut")):
             if lab.name in labs():
                 with contextlib.suppress(Stopped, OSError):
@@ -201,7 +200,6 @@ class Demo:
         for lab in (self.edge, self.line):
             if lab.name in labs():
                 lab.down()
-        forget(homes)
 
     def deployments(self) -> list[str]:
         """All that are pinned on this machine."""

@@ -7,11 +7,12 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
 import socket
 import subprocess
 import sys
 from collections.abc import Sequence
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -21,6 +22,7 @@ from ebpfnf.errors import AgentError, PrivilegeError
 from ebpfnf.lab import namespaces, processes
 from ebpfnf.lab.topology import DEMO, TOPOLOGIES, Host, Topology
 from ebpfnf.names import KEBAB_WANTED, is_kebab
+from ebpfnf.vm import HOME
 
 STATE = Path("/run/ebpfnf/lab")
 _PREFIX = "ebpfnf-"
@@ -96,6 +98,7 @@ class Lab:
         for name in namespaces.names():
             lab, host = _parts(name)
             if host and lab == self.name:
+                _end_guests(Path(HOME) / str(namespaces.number(name)))
                 namespaces.remove(name)
         shutil.rmtree(folder, ignore_errors=True)
 
@@ -146,6 +149,16 @@ class Lab:
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         self.down()
+
+
+def _end_guests(home: Path) -> None:
+    """What deployments in a namespace left of VMs: emulators, which would keep it, and files, which another of its number would find."""
+    for file in home.glob("libvirt/run/qemu/*.pid"):
+        with suppress(OSError, ValueError):
+            pid = int(file.read_text())
+            if f"guest={file.stem}," in Path(f"/proc/{pid}/cmdline").read_text():
+                os.kill(pid, signal.SIGKILL)
+    shutil.rmtree(home, ignore_errors=True)
 
 
 def _parts(namespace: str) -> tuple[str, str]:

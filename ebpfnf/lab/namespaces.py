@@ -66,6 +66,11 @@ def create(name: str) -> None:
         raise failed[0]
 
 
+def number(name: str) -> int:
+    """What the kernel calls it: once it is gone another may have the number."""
+    return os.stat(FOLDER / name).st_ino
+
+
 def remove(name: str) -> None:
     """Removes the namespace `name` where there is one; its interfaces go when its last process has gone."""
     _libc.umount2(bytes(FOLDER / name), _MNT_DETACH)

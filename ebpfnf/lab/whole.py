@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import platform
-import shutil
 import socket
 import threading
 from collections.abc import Callable, Mapping
@@ -174,12 +173,6 @@ class Whole:
         with self.lab.enter(host):
             lines = Path("/proc/thread-self/net/dev").read_text().splitlines()
         return int(next(line for line in lines if line.strip().startswith(interface + ":")).split()[1])
-
-
-def forget(homes: list[Path]) -> None:
-    """What libvirt and our own code wrote for VMs that are gone."""
-    for home in homes:
-        shutil.rmtree(home, ignore_errors=True)
 
 
 def machines_left(homes: list[Path]) -> list[str]:

@@ -152,6 +152,8 @@ def stop(wanted: Iterable[Name]) -> None:
             hypervisor.destroy(str(name))
             tap.remove(name.tap)
             shutil.rmtree(domain.home() / str(name), ignore_errors=True)
+    if not any(domain.home().glob(f"{_PREFIX}.*")):
+        shutil.rmtree(domain.home() / "images", ignore_errors=True)
 
 
 def _seen(deployment: str, hypervisor: Hypervisor) -> tuple[Seen, ...]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import os
 import time
 
 import pytest
@@ -11,9 +12,10 @@ from ebpfnf import packets
 from ebpfnf.agent import apply, commands, doctor, reader
 from ebpfnf.bundle import encode
 from ebpfnf.kernel.pins import Pins
-from ebpfnf.vm import lifecycle
+from ebpfnf.lab import Lab
+from ebpfnf.vm import domain, lifecycle
 from tests.vm import deployments
-from tests.vm.conftest import Host
+from tests.vm.conftest import Host, emulator
 
 pytestmark = pytest.mark.vm
 
@@ -97,12 +99,24 @@ def test_plan_and_status_say_what_runs_guests(host: Host) -> None:
 def test_undeploy_leaves_nothing(host: Host) -> None:
     host.deploy()
     apply.undeploy(host.name)
-    assert host.machines() == ()
+    assert host.machines() == () and not list(domain.home().iterdir())
+
+
+def test_a_lab_that_goes_down_takes_its_vms_along(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
+    with monkeypatch.context() as reader, Lab(f"vms{os.getpid()}") as lab:
+        reader.delenv("EBPFNF_LIBVIRT")  # libvirt's root is the namespace's, as for anybody
+        with lab.enter("dut"):
+            home = domain.home()
+            host.agent("apply", encode(deployments.bundle(name=host.name)))
+        assert emulator(host) and home.exists()
+        lab.down()
+        end = time.monotonic() + 5
+        while emulator(host) and time.monotonic() < end:
+            time.sleep(0.02)
+        assert not emulator(host) and not home.exists()
 
 
 def test_a_vm_that_is_gone_is_told_and_reconcile_starts_it(host: Host) -> None:
-    from ebpfnf.vm import domain
-
     host.deploy()
     (first,) = host.machines()
     with domain.opened() as hypervisor:
