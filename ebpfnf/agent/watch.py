@@ -39,6 +39,7 @@ class Watch:
     _functions: manifest.Manifest | None = None  # of the live generation
     _vms: tuple[Vm, ...] = ()
     _reader: int = 0  # the process that reads copies
+    _waits: bool = False  # for a deployment that nobody left here, as it was told
     _care: Care = field(init=False)
 
     def __post_init__(self) -> None:
@@ -97,6 +98,10 @@ class Watch:
         try:
             seen = observe.observe(self.deployment, vms=False)
             kept = None if seen.live and self._attached(seen) else store.kept(self.deployment)
+            waits = not seen.live and not kept
+            if waits and not self._waits:
+                self.emit("wait", {"what": self.deployment, "detail": "it does not run here yet"})
+            self._waits = waits
             if kept:
                 self._vms = self._vms or kept.vms
                 self._change(partial(apply.apply, kept, Options(keep_entries=True), self.emit, trusted=True))

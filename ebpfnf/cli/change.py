@@ -12,12 +12,15 @@ from ebpfnf.cli import draw, everywhere, explain, text
 from ebpfnf.cli.common import (
     ChainFile,
     Deployment,
+    DiscardOption,
     GranularityOption,
     HostsOption,
+    KeepOption,
     OutputOption,
     SignOption,
     YesOption,
     built,
+    discarding,
     granularity,
     host,
     placed,
@@ -30,9 +33,6 @@ if TYPE_CHECKING:
     from ebpfnf.fleet.host import Host
 
 PENDING = 2
-
-KeepOption = Annotated[bool, typer.Option("--keep-entries", help="Keep table entries that were changed live.")]
-DiscardOption = Annotated[bool, typer.Option("--discard-entries", help="Let the file's entries replace what was changed live.")]
 
 
 def plan(
@@ -108,8 +108,7 @@ def deploy(
     bundle = built(file, granularity_)
     options = {"keep_entries": keep_entries, "discard_entries": discard_entries}
     if hosts := placed(context, file, hosts):
-        if discard_entries and not dry_run:
-            text.confirmed(f"discard the entries of '{bundle.deployment}' that were changed live?", yes)
+        discarding(bundle, discard_entries and not dry_run, yes)
         everywhere.deploy(hosts, bundle, options, sign, dry_run, output)
         return
     payload = {**shipped(bundle), **options}
@@ -121,8 +120,7 @@ def deploy(
             text.line(f"{file}: the kernel takes {text.counted(bundle.programs, 'program')}; nothing was changed")
             draw.actions(actions, "")
         return
-    if discard_entries:
-        text.confirmed(f"discard the entries of '{bundle.deployment}' that were changed live?", yes)
+    discarding(bundle, discard_entries, yes)
     _report(_run(where, command, payload, f"deploying {bundle.deployment}"), output)
 
 

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 ChainFile = Annotated[Path, typer.Argument(metavar="CHAIN.YAML", help="The deployment's file.", show_default=False)]
 Deployment = Annotated[str, typer.Argument(metavar="DEPLOYMENT", help="A deployment's name.", show_default=False)]
 OutputOption = Annotated[Output, typer.Option("-o", "--output", help="How the result is printed.")]
+KeepOption = Annotated[bool, typer.Option("--keep-entries", help="Keep table entries that were changed live.")]
+DiscardOption = Annotated[bool, typer.Option("--discard-entries", help="Let the file's entries replace what was changed live.")]
 YesOption = Annotated[bool, typer.Option("-y", "--yes", help="Don't ask.")]
 HostsOption = Annotated[
     str,
@@ -73,3 +75,11 @@ def granularity(text: str) -> str:
     if text not in ("", "auto", "mnf", "vnf", "chain"):
         raise typer.BadParameter(f"'{text}' is no granularity: auto, mnf, vnf or chain")
     return text
+
+
+def discarding(bundle: Bundle, wanted: bool, yes: bool) -> None:
+    """Before entries that were changed live are lost the operator is asked."""
+    from ebpfnf.cli import text
+
+    if wanted:
+        text.confirmed(f"discard the entries of '{bundle.deployment}' that were changed live?", yes)

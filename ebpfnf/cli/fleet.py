@@ -11,7 +11,20 @@ from typing import Annotated, Any
 import typer
 
 from ebpfnf.cli import everywhere, text
-from ebpfnf.cli.common import ChainFile, Deployment, GranularityOption, HostsOption, OutputOption, SignOption, host, placed
+from ebpfnf.cli.common import (
+    ChainFile,
+    Deployment,
+    DiscardOption,
+    GranularityOption,
+    HostsOption,
+    KeepOption,
+    OutputOption,
+    SignOption,
+    YesOption,
+    discarding,
+    host,
+    placed,
+)
 from ebpfnf.cli.common import built as _built
 from ebpfnf.cli.text import Output
 from ebpfnf.errors import EbpfnfError
@@ -33,7 +46,9 @@ def rollout(
     forbid: Annotated[list[str] | None, typer.Option(metavar="REASON", help="Nothing may be dropped for this reason.")] = None,
     check: Annotated[str, typer.Option(metavar="COMMAND", help="Must succeed for each host; EBPFNF_HOST names it.")] = "",
     stop: Annotated[bool, typer.Option("--stop", help="Where a host is not well, stop without rolling back.")] = False,
-    keep_entries: Annotated[bool, typer.Option("--keep-entries", help="Keep table entries that were changed live.")] = False,
+    keep_entries: KeepOption = False,
+    discard_entries: DiscardOption = False,
+    yes: YesOption = False,
     granularity_: GranularityOption = "",
     sign: SignOption = None,
     output: OutputOption = Output.text,
@@ -44,10 +59,12 @@ def rollout(
     from ebpfnf.fleet.rollout import Policy, Rollout
 
     bundle = _built(file, granularity_)
+    discarding(bundle, discard_entries, yes)
+    options = {"keep_entries": keep_entries, "discard_entries": discard_entries}
     gates = Gates(max_drops, tuple(forbid or ()), check)
     policy = Policy(first, batch, soak, gates, "stop" if stop else "rollback")
     with everywhere.fleet(_named(context, file, hosts)) as found, everywhere.watched(list(found.hosts)) as watch:
-        sent = parcels(bundle, [each.target for each in found.hosts.values()], {"keep_entries": keep_entries}, sign)
+        sent = parcels(bundle, [each.target for each in found.hosts.values()], options, sign)
         report = Rollout(found, bundle.deployment, sent, policy, watch).run()
     if output is Output.json:
         text.as_json(dataclasses.asdict(report))

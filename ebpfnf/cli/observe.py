@@ -41,7 +41,7 @@ def status(
 def watch(context: typer.Context, deployment: Deployment) -> None:
     """Mend VMs and ports of a deployment, as they fail. Ends by Ctrl-C.
 
-    Lets what is lossy read its copies of packets. Optional: packets flow without it.
+    Lets what is lossy read its copies of packets. Optional: packets flow without it. It waits for a deployment that does not run yet.
     """
     host(context).run("watch", {"deployment": deployment}, lambda told: text.line(f"{told['step']} {told['what']}: {told['detail']}"))
 

@@ -88,6 +88,7 @@ def test_what_was_taken_off_stays_off(kept: Bench) -> None:
         kept.run("undeploy", MANAGER)
         time.sleep(1.2)  # two looks
         assert kept.answer("wan") is None and watch.poll() is None
+        assert watch.stdout and json.loads(watch.stdout.readline())["step"] == "wait"  # for the next deploy, as it says
     assert not (Path(kept.environment["EBPFNF_STATE"]) / kept.name / "bundle").exists()
 
 

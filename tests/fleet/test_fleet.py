@@ -208,6 +208,16 @@ def test_a_chain_that_names_its_hosts(lab: HostLab, tmp_path: Path) -> None:
     assert code == 0 and {name: len(each["result"]) for name, each in json.loads(out)["hosts"].items()} == {"h1": 0, "h2": 0, "h3": 1}
     code, out, _ = ebpfnf("rollout", str(file), f"--hosts={lab.inventory}", "--soak=0", "--first=3", "-o", "json")
     assert code == 0 and json.loads(out)["hosts"] == {"h1": "updated", "h2": "updated", "h3": "already"}
+    rolled = ("rollout", str(file), f"--hosts={lab.inventory}", "--soak=0", "--first=3", "--granularity=mnf", "-o", "json")
+    rules = ("dump", NAME, "guard.acl.rules", f"--hosts={lab.inventory}:h2", "-o", "json")
+    before = ebpfnf("table", *rules)[1]
+    assert ebpfnf("table", "del", NAME, "guard.acl.rules", "10", f"--hosts={lab.inventory}:h2")[0] == 0
+    code, out, _ = ebpfnf(*rolled)
+    assert code == 4 and "--discard-entries" in json.loads(out)["why"]["h2"] and ebpfnf("table", *rules)[1] != before
+    code, out, complaint = ebpfnf(*rolled, "--discard-entries")
+    assert code != 0 and "add -y" in out + complaint
+    code, out, _ = ebpfnf(*rolled, "--discard-entries", "-y")
+    assert code == 0 and set(json.loads(out)["hosts"].values()) == {"updated"} and ebpfnf("table", *rules)[1] == before
     talk = "import socket; s = socket.create_connection(('10.77.3.2', 9000), 5); print(s.recv(9))"
     listen = "import socket; s = socket.create_server(('10.77.3.2', 9000)); s.accept()[0].send(b'through'); print('sent')"
     with subprocess.Popen(lab.command("sink", [sys.executable, "-c", listen]), stdout=subprocess.PIPE, text=True) as sink:
