@@ -161,6 +161,10 @@ class Hypervisor:
                 os.setpriority(os.PRIO_PROCESS, int(thread), _NICE)
             (process / "autogroup").write_text(str(_NICE))  # where sessions share the CPU, a thread's own counts only within one
 
+    def runs(self, name: str) -> bool:
+        """Whether its emulator is there: no daemon is asked."""
+        return bool(self._process(name))
+
     def resume(self, name: str) -> None:
         """Let a paused guest run."""
         try:

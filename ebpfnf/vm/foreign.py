@@ -7,7 +7,8 @@ import os
 import shutil
 import time
 import xml.etree.ElementTree as ET
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from functools import partial
 from pathlib import Path
 
 from ebpfnf import bundle
@@ -54,7 +55,7 @@ def start(name: str, function: Function, interfaces: tuple[str, ...]) -> str:
         Path(f"{image.disk}.TRANSIENT-{name}").unlink(missing_ok=True)  # what a killed one wrote; libvirt won't overwrite it
         cables = tuple(zip(interfaces, function.macs or _macs(name, interfaces), strict=True))
         hypervisor.create(name, xml(name, image, cables, accelerator, log))
-    _await(function, image, interfaces, log)
+        _await(function, image, interfaces, log, partial(hypervisor.runs, name))
     return why
 
 
@@ -94,7 +95,9 @@ def xml(name: str, image: Image, cables: Iterable[tuple[str, str]], accelerator:
     add(root, "vcpu", str(image.vcpus))
     system = add(root, "os")
     add(system, "type", "hvm", arch="x86_64", machine="pc")
-    for tag, value in (("kernel", image.kernel), ("initrd", image.initrd), ("cmdline", image.arguments)):
+    # A Linux that panics waits for ever, with its carrier up, unless it is told to reboot: which ends the machine.
+    arguments = image.arguments if not image.kernel or "panic=" in image.arguments else f"{image.arguments} panic=-1".strip()
+    for tag, value in (("kernel", image.kernel), ("initrd", image.initrd), ("cmdline", arguments)):
         if value:
             add(system, tag, value)
     add(add(root, "features"), "acpi")
@@ -122,6 +125,7 @@ def xml(name: str, image: Image, cables: Iterable[tuple[str, str]], accelerator:
     add(serial, "source", path=str(log))
     add(serial, "target", port="0")
     add(devices, "memballoon", model="none")
+    add(devices, "panic", model="isa")  # by which a kernel that knows it says so itself
     return ET.tostring(root, encoding="unicode")
 
 
@@ -151,12 +155,15 @@ def check(function: Function) -> None:
             raise AgentError(f"function '{function.name}': '{path}': {words}", function.where, "copy the file here, or build again")
 
 
-def _await(function: Function, image: Image, interfaces: tuple[str, ...], log: Path) -> None:
+def _await(function: Function, image: Image, interfaces: tuple[str, ...], log: Path, runs: Callable[[], bool]) -> None:
     until = time.monotonic() + READY_SECONDS
     while time.monotonic() < until:
+        alive = runs()
         said = log.read_text(errors="replace") if log.exists() else ""
         if all(map(tap.held, interfaces)) and image.ready in said:
             return
+        if not alive:
+            raise AgentError(f"function '{function.name}': its machine ended before it was ready", function.where, f"see {log}")
         time.sleep(0.02)
     wanted = f"did not say '{image.ready}'" if image.ready else "has no carrier"
     raise AgentError(f"function '{function.name}' {wanted} within {READY_SECONDS:.0f} s", function.where, f"see {log}")

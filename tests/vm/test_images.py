@@ -37,8 +37,9 @@ chains:
   there: {on: a, match: {}, path: [], then: "out: to"}
   behind: {on: to, match: {}, path: [], then: "out: b"}
 """
-# 16-bit: say all bytes up to 0 to the serial port, then halt for ever
-_BOOT = bytes.fromhex("fa31c08ed8be167cac84c07406baf803eeebf5f4ebfd")
+# 16-bit: say all bytes from TT up to 0 to the serial port; then halt for ever, or reset the machine
+_SAY = bytes.fromhex("fa31c08ed8be") + b"TT" + bytes.fromhex("ac84c07406baf803eeebf5")
+_HALT, _RESET = bytes.fromhex("f4ebfd"), bytes.fromhex("baf90cb006eeebfe")
 
 
 @pytest.fixture
@@ -47,9 +48,13 @@ def apart(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("EBPFNF_LIBVIRT", f"qemu:///embed?root=/run/ebpfnf/vms/watch-{os.getpid()}")
 
 
-def disk(folder: Path, says: bytes) -> None:
+def disk(folder: Path, says: bytes, then: bytes = _HALT) -> None:
     """The smallest disk that boots: its first sector writes to the serial port."""
-    (folder / "disk").write_bytes((_BOOT + says + b"\0").ljust(510, b"\0") + b"\x55\xaa" + bytes(1 << 20))
+    code = _SAY + then
+    text = 0x7C00 + len(code)
+    (folder / "disk").write_bytes(
+        (code.replace(b"TT", text.to_bytes(2, "little")) + says + b"\0").ljust(510, b"\0") + b"\x55\xaa" + bytes(1 << 20)
+    )
 
 
 def bundle(folder: Path, host: Host, ready: str, interface: str = "box0") -> Bundle:
@@ -143,6 +148,9 @@ def test_what_is_not_as_it_was_meant_is_refused_and_leaves_nothing(host: Host, t
         disk(tmp_path, content) if content else (tmp_path / "disk").unlink()
         with pytest.raises(AgentError, match=error):
             apply.apply(wanted)
+    disk(tmp_path, b"down", then=_RESET)
+    with pytest.raises(AgentError, match="function 'box': its machine ended before it was ready"):
+        apply.apply(bundle(tmp_path, host, "up"))
     disk(tmp_path, b"down")
     with pytest.raises(AgentError, match="function 'box' did not say 'up' within 2 s"):
         apply.apply(bundle(tmp_path, host, "up"))
