@@ -5,8 +5,8 @@ readonly PACKAGES=(python3 python3-venv python3-bpfcc linux-libc-dev iproute2)
 # Unikernels built and run; their images are for amd64.
 BUILD_PACKAGES=(gcc libc6-dev zlib1g-dev liblz4-dev) VM_PACKAGES=()
 [[ $(uname -m) != x86_64 ]] || VM_PACKAGES=("${BUILD_PACKAGES[@]}" qemu-system-x86 libvirt-daemon-driver-qemu python3-libvirt)
-# What only tests need: hosts by ssh, unikernels as processes, libvirt's daemon.
-TEST_PACKAGES=(openssh-server sudo systemd iputils-ping nftables ethtool haproxy curl "${BUILD_PACKAGES[@]}" "${VM_PACKAGES[@]}")
+# What only tests need: hosts by ssh, unikernels as processes and under a fuzzer, libvirt's daemon.
+TEST_PACKAGES=(openssh-server sudo systemd iputils-ping nftables ethtool haproxy curl clang libclang-rt-dev "${BUILD_PACKAGES[@]}" "${VM_PACKAGES[@]}")
 [[ $(uname -m) != x86_64 ]] || TEST_PACKAGES+=(libvirt-daemon-system)
 readonly PYTHON=/usr/bin/python3 VENV=.venv
 

@@ -22,7 +22,7 @@ from ebpfnf.vm.manifest import Unikernel
 
 PACKAGE = Path(__file__).resolve().parent.parent
 SOURCES = PACKAGE.parent / "unikernels"
-_SHARED = ("core.c", "control.c", "stats.c", "config.c")  # of the runtime: in a guest and in a process
+SHARED = ("core.c", "control.c", "stats.c", "config.c")  # of the runtime: in a guest and in a process
 _GUEST = ("boot.S", "console.c", "memory.c", "clock.c", "fwcfg.c", "pci.c", "network.c", "probe.c", "text.c", "libraries.c", "main.c")
 _RING0 = ("console.c",)  # what ring 0 calls has no SSE
 _WARNINGS = "-std=gnu11 -Wall -Wextra -Werror -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wvla -Wundef -Wwrite-strings"
@@ -31,6 +31,7 @@ _GUEST_FLAGS = (
     "-fno-asynchronous-unwind-tables -fno-tree-loop-distribute-patterns -fcf-protection=none"
 )
 _PROCESS_FLAGS = "-O1 -g -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer"
+_LOOKED_AT = ("LZ4_decompress_safe", "LZ4_compress_fast_extState", "inflate", "deflate")  # runtime/regions.c
 _KEPT = 64 << 20  # bytes of images
 INSTALL = "apt-get install gcc libc6-dev zlib1g-dev liblz4-dev"
 
@@ -67,18 +68,19 @@ def mnfs(name: str) -> tuple[Unikernel, ...]:
 def image(name: str) -> Image:
     """The image of that name, built unless it was already."""
     wanted = mnfs(name)
-    return _built(name, wanted, "image.elf", _build_guest)
+    return cached(name, wanted, "image.elf", _build_guest)
 
 
 def process(name: str) -> Image:
     """The same mNFs as a process with sanitizers: runtime/native.c says how it is spoken to."""
     wanted = mnfs(name)
-    return _built(name, wanted, "process", _build_process)
+    return cached(name, wanted, "process", _build_process)
 
 
-def _built(name: str, wanted: tuple[Unikernel, ...], file: str, build: Callable[[Path, tuple[Unikernel, ...]], Path]) -> Image:
+def cached(name: str, wanted: tuple[Unikernel, ...], file: str, build: Callable[[Path, tuple[Unikernel, ...]], Path]) -> Image:
+    """What `build` makes of these mNFs in a folder, kept under `file` and all that it is made of."""
     key = hashlib.sha256()
-    key.update(f"{file}\0{name}\0{_run(['gcc', '--version'])}".encode())
+    key.update(f"{file}\0{name}\0{run(['gcc', '--version'])}".encode())
     for path in _inputs(wanted):
         key.update(f"{path.name}\0".encode() + hashlib.sha256(path.read_bytes()).digest())
     for module in (Path(__file__), Path(generated.__file__)):
@@ -108,7 +110,7 @@ def _prune(folder: Path) -> None:
 def _inputs(wanted: tuple[Unikernel, ...]) -> list[Path]:
     """Every file that may say something about an image."""
     folders = {SOURCES / "runtime", *(mnf.folder for mnf in wanted), *(SOURCES / used for mnf in wanted for used in mnf.uses)}
-    libraries = (Path(_run(["gcc", f"-print-file-name={name.removeprefix('-l:')}"]).strip()) for name in _libraries(wanted))
+    libraries = (Path(run(["gcc", f"-print-file-name={name.removeprefix('-l:')}"]).strip()) for name in _libraries(wanted))
     return sorted(path for folder in folders for path in folder.iterdir() if path.is_file()) + [
         path for path in libraries if path.is_file()
     ]
@@ -126,7 +128,7 @@ def _cache() -> Path:
     return folder
 
 
-def _units(scratch: Path, wanted: tuple[Unikernel, ...], runtime: tuple[str, ...]) -> Iterator[tuple[Path, list[str]]]:
+def units(scratch: Path, wanted: tuple[Unikernel, ...], runtime: tuple[str, ...]) -> Iterator[tuple[Path, list[str]]]:
     """Each file to compile, with its flags."""
     include = [f"-I{SOURCES / 'runtime'}"]
     for file in runtime:
@@ -146,7 +148,7 @@ def _units(scratch: Path, wanted: tuple[Unikernel, ...], runtime: tuple[str, ...
             yield path, [*include, f"-I{folder}", f"-I{SOURCES}"]
 
 
-def _compile(scratch: Path, units: Iterable[tuple[Path, list[str]]], flags: str) -> list[str]:
+def compiled(scratch: Path, units: Iterable[tuple[Path, list[str]]], flags: str, compiler: str = "gcc") -> list[str]:
     """Object files, in a fixed order."""
     jobs = []
     objects = []
@@ -154,10 +156,10 @@ def _compile(scratch: Path, units: Iterable[tuple[Path, list[str]]], flags: str)
     for number, (path, own) in enumerate(units):
         out = str(scratch / f"{number}.o")
         extra = ["-mgeneral-regs-only"] if path.name in _RING0 else []
-        jobs.append(["gcc", *_WARNINGS.split(), *flags.split(), *extra, *prefix, *own, "-c", str(path), "-o", out])
+        jobs.append([compiler, *_WARNINGS.split(), *flags.split(), *extra, *prefix, *own, "-c", str(path), "-o", out])
         objects.append(out)
     with ThreadPoolExecutor(os.cpu_count() or 1) as pool:
-        list(pool.map(_run, jobs))
+        list(pool.map(run, jobs))
     return objects
 
 
@@ -166,24 +168,36 @@ def _libraries(wanted: tuple[Unikernel, ...]) -> list[str]:
 
 
 def _build_guest(scratch: Path, wanted: tuple[Unikernel, ...]) -> Path:
-    return _link(scratch, _compile(scratch, _units(scratch, wanted, (*_SHARED, *_GUEST)), _GUEST_FLAGS), _libraries(wanted))
+    return _link(scratch, compiled(scratch, units(scratch, wanted, (*SHARED, *_GUEST)), _GUEST_FLAGS), _libraries(wanted))
 
 
 def _link(scratch: Path, objects: list[str], libraries: list[str]) -> Path:
     out = scratch / "image.elf"
     flags = ["-nostdlib", "-static", "-no-pie", "-Wl,-n,-s,--gc-sections,--build-id=none,--no-warn-rwx-segments,-z,noexecstack"]
-    _run(["gcc", *flags, f"-Wl,-T,{SOURCES / 'runtime' / 'link.ld'}", "-o", str(out), *objects, *libraries])
+    run(["gcc", *flags, f"-Wl,-T,{SOURCES / 'runtime' / 'link.ld'}", "-o", str(out), *objects, *libraries])
     return out
 
 
 def _build_process(scratch: Path, wanted: tuple[Unikernel, ...]) -> Path:
-    objects = _compile(scratch, _units(scratch, wanted, (*_SHARED, "native.c")), _PROCESS_FLAGS)
+    shared = units(scratch, wanted, (*SHARED, "native.c"))
+    return sanitized(scratch, wanted, compiled(scratch, shared, _PROCESS_FLAGS), "-fsanitize=address,undefined")
+
+
+def sanitized(scratch: Path, wanted: tuple[Unikernel, ...], objects: list[str], flags: str, compiler: str = "gcc") -> Path:
+    """A program of these objects that also watches what the mNFs' libraries are given."""
+    libraries = _libraries(wanted)
+    if libraries:
+        own: list[tuple[Path, list[str]]] = [(SOURCES / "runtime" / "regions.c", [])]
+        (scratch / "regions").mkdir()
+        objects = [*objects, *compiled(scratch / "regions", own, _PROCESS_FLAGS, compiler)]
+        flags += "".join(f" -Wl,--wrap={name}" for name in _LOOKED_AT)
     out = scratch / "process"
-    _run(["gcc", "-fsanitize=address,undefined", "-o", str(out), *objects, *_libraries(wanted)])
+    run([compiler, *flags.split(), "-o", str(out), *objects, *libraries])
     return out
 
 
-def _run(command: list[str]) -> str:
+def run(command: list[str]) -> str:
+    """What the command says; CompileError with what it complains about."""
     if shutil.which(command[0]) is None:
         raise EbpfnfError(f"'{command[0]}' is missing, images are built with it", cure=INSTALL)
     done = subprocess.run(command, capture_output=True, text=True, env={**os.environ, "LC_ALL": "C", "SOURCE_DATE_EPOCH": "0"})

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tests.long import differential, fuzz, lab, manager, optimise, swap, wan
+from tests.long import differential, fuzz, guided, lab, manager, optimise, swap, wan
 from tests.long.campaign import Campaign
 
 CAMPAIGNS: tuple[Campaign, ...] = (
@@ -13,4 +13,5 @@ CAMPAIGNS: tuple[Campaign, ...] = (
     Campaign("optimise", "random graphs do the same optimised, as written and in the model", optimise.graphs, root=True),
     Campaign("wan-line", "what a WAN optimizer packs comes back whole over a line that loses, doubles and reorders", wan.lines),
     Campaign("guest-frames", "images of unikernels, with sanitizers, survive frames that mean harm; a check is a frame", fuzz.images),
+    Campaign("guest-coverage", "the same guided by coverage, and the guest's network; a check is an input", guided.images),
 )

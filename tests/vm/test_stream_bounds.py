@@ -35,6 +35,22 @@ def test_when_all_places_are_taken() -> None:
             assert native.counters()["sqli_stream.sql_injection"] == 1
 
 
+def test_a_packet_that_is_cut_off_is_not_made_whole(wall: Native) -> None:
+    """Nobody reads what lacks a byte: padding must not give it that byte."""
+    whole = Connection().data(0, b"' OR 1")
+    assert len(whole) == 60
+    assert wall.frame(whole[:59]) == whole[:59]
+    assert wall.frame(whole[:14]) == whole[:14] + bytes(46)  # else it would be taken for the receipt of a drop
+
+
+def test_a_beginning_that_is_dropped_makes_nothing_forgotten(wall: Native) -> None:
+    """The server has the first bytes still, so others must not pass in their place."""
+    client = Connection()
+    assert passes(wall, [client.syn(), client.data(0, b"GET /a"), client.data(6, b"", "FA")])
+    assert wall.frames([client.data(-1, b"x", "SU"), client.data(0, b"GET /b")]) == [None, None]
+    assert [wall.counters()[f"tcp_reasm.{reason}"] for reason in ("urgent", "contradiction")] == [1, 1]
+
+
 def test_handshakes_alone_take_nobodys_place() -> None:
     with Native("sqli_stream", {"tcp_reasm": {"connections": 4}}) as native:
         client = Connection(1, "192.0.2.9:999")

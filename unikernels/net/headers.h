@@ -22,7 +22,7 @@ struct transport {
 	u32 payload;	/* offset */
 };
 
-enum { FIN = 1, SYN = 2, RST = 4, ACK = 16 };
+enum { FIN = 1, SYN = 2, RST = 4, ACK = 16, URG = 32 };
 
 /* False: no IP that is whole. VLAN tags are skipped, at most two. */
 bool headers_read(const struct frame *frame, struct headers *found);

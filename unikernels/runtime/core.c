@@ -38,7 +38,7 @@ static bool passes(struct frame *frame, u32 *reason)
 bool core_frame(struct frame *frame)
 {
 	u8 cookie[12];
-	u32 reason;
+	u32 reason, shortest = frame->len == RECEIPT ? FRAME_LEAST : least(frame->len, FRAME_LEAST);
 
 	if (frame->len < 14) {
 		totals.runts++;
@@ -61,7 +61,11 @@ bool core_frame(struct frame *frame)
 	}
 	/* The chain finds the packet's record by its two addresses. */
 	memcpy(frame->data, cookie, sizeof cookie);
-	while (frame->len < FRAME_LEAST && frame->len < frame->room)
+	/*
+	 * What came shorter leaves as short: padding could make a packet whole that was cut off, and that nobody looked at therefore. Of what
+	 * looks like a receipt it can't.
+	 */
+	while (frame->len < shortest && frame->len < frame->room)
 		frame->data[frame->len++] = 0;
 	totals.sent++;
 	return true;

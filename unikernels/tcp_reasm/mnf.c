@@ -184,6 +184,8 @@ static int from_client(struct frame *frame, const struct headers *h, const struc
 
 	if (len && !checksum_right(frame, h))
 		return DROP(bad_checksum);
+	if (len && (t->flags & (SYN | URG)) == (SYN | URG))
+		return DROP(urgent);	/* nothing begins anew by what the server does not get */
 	c = connection_of(ends, t, len, &verdict);
 	if (!c)
 		return verdict;
@@ -192,7 +194,7 @@ static int from_client(struct frame *frame, const struct headers *h, const struc
 		c->closed = true;
 	if (!len)
 		return NEXT;
-	if (t->flags & 0x20)
+	if (t->flags & URG)
 		return DROP(urgent);
 	if (c->blocked)
 		return DROP(blocked);
