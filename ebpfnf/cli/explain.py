@@ -52,7 +52,8 @@ def _chain(name: str, before: Graph, after: Graph, certificate: Certificate) -> 
     def block(index: int, stage: str) -> dict[str, Any]:
         own = stages[stage]
         may_end = sorted({"DROP", "PASS", "TX", "REDIRECT"} & set(own.mnf.verdicts))
-        return {"index": index, "stage": stage, "instance": own.instance, "node": own.node, "mnf": own.mnf.name, "may": may_end}
+        names = {"index": index, "stage": stage, "instance": own.instance, "node": own.node, "mnf": own.mnf.name}
+        return {**names, "may": may_end, "vm": own.mnf.runs_in != "xdp"}
 
     def writes(stage: str) -> bool:
         return any(not field.startswith("m.") for field in stages[stage].mnf.writes)
@@ -124,13 +125,15 @@ def draw(found: Mapping[str, Any]) -> None:
             f" about {old['ns']:.0f} ns a packet before, {new['ns']:.0f} after [dim](costs: {found['costs']})[/]"
         )
         for number, vnf in enumerate(chain["before"]["vnfs"]):
-            middle = [f"[bold]{b['node']}[/]" for b in vnf["blocks"]]
+            middle = [_bold(b, "node") for b in vnf["blocks"]]
             console.print(f"  {'before' if not number else '':<7} {vnf['instance']:<9} " + _row(vnf, middle))
         console.print(f"  {'after':<7} {'':<9} " + _row(chain["after"], _after(chain["after"]["stages"])))
     text.line("")
     most = max((len(chain["before"]["vnfs"]) for chain in found["chains"]), default=0)
     if most > 1:
         text.line(f"parsed once and checksums mended once, where up to {most} VNFs by themselves would each do it")
+    if any(stage["vm"] for chain in found["chains"] for stage in chain["after"]["stages"]):
+        text.line("what comes back from VMs is parsed anew, and may be another packet; what VMs take of the time is in none of the figures")
     _rows("shared", [(r["chain"], f"{r['stages'][0]} takes the result of {r['stages'][1]}", r["why"]) for r in found["shared"]])
     _rows("taken out", [(r["chain"], r["stages"][0], r["why"]) for r in found["dropped"]])
     _rows("moved", [(r["chain"], f"{r['stages'][1]} before {r['stages'][0]}", r["why"]) for r in found["moved"]])
@@ -150,10 +153,14 @@ def _row(around: Mapping[str, Any], middle: Sequence[str]) -> str:
     return " → ".join([*head, *middle, *tail])
 
 
+def _bold(block: Mapping[str, Any], name: str) -> str:
+    return f"[bold]{block[name]}[/]" + (" [dim](VM)[/]" if block["vm"] else "")
+
+
 def _after(stages: Sequence[Mapping[str, Any]]) -> list[str]:
     """Stages in order; those without an order among them side by side."""
     runs = groupby(stages, key=lambda stage: (stage["group"], stage["index"] if stage["group"] < 0 else 0))
-    return [" ∥ ".join("[dim]copy[/]" if stage["copied"] else f"[bold]{stage['stage']}[/]" for stage in members) for _, members in runs]
+    return [" ∥ ".join("[dim]copy[/]" if stage["copied"] else _bold(stage, "stage") for stage in members) for _, members in runs]
 
 
 def _left(row: Mapping[str, Any]) -> str:

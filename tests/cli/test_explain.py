@@ -59,6 +59,19 @@ def test_words_for_a_person(twice: Path, capsys: pytest.CaptureFixture[str]) -> 
     assert "stats.sizes ∥ stats.subnets ∥ waf.http" in shown and "seg_3" in shown
 
 
+def test_what_a_vm_between_forbids_is_told_by_the_field(twice: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    twice.write_text(_TWICE.replace("  two:", "  unpack: {vnf: unpacker}\n  two:").replace("[one, two]", "[one, unpack, two]"))
+    (twice.parent / "vnfs" / "unpacker.yaml").write_text("vnf: unpacker\nsummary: a VM\nmnfs: {it: {mnf: decompress}}\n")
+    found = explain.explain(twice, "")
+    assert [b["stage"] for b in found["chains"][0]["after"]["stages"] if b["vm"]] == ["unpack.it"] and not found["shared"]
+    why = {row["stages"][0]: row["why"] for row in found["refused"] if row["step"] == "merge"}
+    assert why["two.check"] == "the machine of 'unpack.it' may give back another 'ip.csum', which 'two.check' uses"
+    assert "'ip.dscp', which 'two.mark' uses" in why["two.mark"]
+    explain.show(twice, "", None, as_json=False)
+    told = capsys.readouterr().out
+    assert "unpack.it (VM)" in told and "may be another packet" in told
+
+
 def test_an_unoptimised_deployment_says_so(twice: Path, capsys: pytest.CaptureFixture[str]) -> None:
     twice.write_text(twice.read_text() + "optimise: false\n")
     found = explain.explain(twice, "")

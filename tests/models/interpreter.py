@@ -20,6 +20,7 @@ from tests.models.parse import Parsed, Unparsable, parse
 
 Fib = Callable[[bytes, int], Hop | str]
 ROUTE = "route"
+_RECEIPT = 14
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,12 +61,14 @@ class Interpreter:
     config: dict[str, dict[str, Any]] = field(default_factory=dict)
     counts: Tally[str] = field(default_factory=Tally)
     down: set[str] = field(default_factory=set)  # stages of which no machine serves
+    reasons: dict[str, tuple[str, ...]] = field(default_factory=dict)  # of each stage
 
     def __post_init__(self) -> None:
         for instance in self._instances().values():
             for stage, node, arguments in _nodes(instance.vnf, instance.arguments, instance.name):
                 self.config[stage] = {param.name: arguments.get(param.name, param.default) for param in node.mnf.params}
                 self.tables[stage] = tables.make(node.mnf, self.config[stage])
+                self.reasons[stage] = tuple(node.mnf.reasons)
 
     def run(self, frame: bytes, port: str, now: int = 0, m: Mapping[str, Any] | None = None) -> Result:
         """One frame, received on `port` at `now` nanoseconds; `m` is metadata that stands there before the first mNF."""
@@ -74,21 +77,32 @@ class Interpreter:
         return result
 
     def resume(self, sent: Result, frame: bytes) -> Result:
-        """A frame that a machine gave back for a packet that was sent to it: the record is as it was, but for what the parser finds."""
+        """A frame that a machine gave back for a packet that was sent to it: the record is as it was, but for what the parser finds.
+
+        One of 14 bytes says that the packet was dropped there, and why.
+        """
         away = sent.away
-        assert away and away.chain and away.port
+        assert away and away.chain
         instance = away.stage.partition(".")[0]
+        if len(frame) == _RECEIPT:
+            known = dict(enumerate(self.reasons[away.stage], 1))
+            counter = f"{instance}.{known[frame[-1]]}" if frame[-1] in known else f"chain.{away.chain.name}.bad_verdict"
+            result = Result("DROP", counter, 0, frame, {})
+        else:
+            result = self._come_back(away, sent.m, frame)
+        self.counts[result.counter] += 1
+        return result
+
+    def _come_back(self, away: Away, m: Mapping[str, Any], frame: bytes) -> Result:
+        assert away.chain and away.port
+        instance, *node = away.stage.split(".")
         try:
             parsed = parse(frame)
         except Unparsable:
-            result = Result("DROP", f"{instance}.vm_malformed", 0, frame, {})
-        else:
-            self.counts[f"{instance}.from_vm"] += 1
-            m = _Zeroes({**sent.m, **_found(parsed)})
-            packet = Packet(bytearray(frame), parsed, away.now, self.fib)
-            result = self._along(away.steps, away.chain, away.port, packet, m, tuple(away.stage.split(".")[1:]))
-        self.counts[result.counter] += 1
-        return result
+            return Result("DROP", f"{instance}.vm_malformed", 0, frame, {})
+        self.counts[f"{instance}.from_vm"] += 1
+        packet = Packet(bytearray(frame), parsed, away.now, self.fib)
+        return self._along(away.steps, away.chain, away.port, packet, _Zeroes({**m, **_found(parsed)}), tuple(node))
 
     def _run(self, frame: bytes, port: Port, now: int, preset: Mapping[str, Any]) -> Result:
         try:

@@ -1,6 +1,7 @@
 """The interpreter, the graph as it is written and the optimised one must do the same: bytes, verdict, port, counts, all tables.
 
-Where stages run in VMs the test has what was sent there, and by lot it gives back the same, another frame, two or none, soon or late.
+Where stages run in VMs the test has what was sent there, and by lot it gives back the same, another frame, two, none, or that it was
+dropped, soon or late.
 """
 
 from __future__ import annotations
@@ -79,7 +80,8 @@ def run(deployment: Deployment, seed: int, packets: int, build: Build = pipeline
             checks += same(f"packet {number}, {frame.hex()}", model.run(frame, "a", now), outcomes)
             while there and r.random() < 0.5 + len(there) / 20:
                 sent, cookies = there.pop(r.randrange(len(there)))
-                for back in r.choice(((), (sent.data,), (sent.data,), (sent.data,), (source.frame(),), (sent.data, source.frame()))):
+                same_again, other, dropped = sent.data, source.frame(), sent.data[:13] + bytes([r.randint(1, 4)])
+                for back in r.choice(((), (same_again,), (same_again,), (other,), (same_again, other), (dropped,))):
                     outcomes = {name: copy.resume(cookies[name] + back[_COOKIE:]) for name, copy in copies.items()}
                     expected = model.resume(sent, sent.data[:_COOKIE] + back[_COOKIE:])
                     checks += same(f"packet {number}, a machine gave back {back.hex()}", expected, outcomes)
