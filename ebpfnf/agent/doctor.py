@@ -68,6 +68,8 @@ def _rights() -> Iterator[Finding]:
 def _kernel() -> Iterator[Finding]:
     for feature in probe.features():
         cure = f"mount -t bpf bpf {pins.mount()}" if feature.name == "bpffs" else "a newer kernel, or one with this built in"
+        if feature.said.endswith("operation not permitted"):
+            cure = "root, or the three rights, outside of a container that forbids bpf(2)"
         if feature.said.startswith("unshare"):  # it is tried in a namespace of its own
             yield Finding("warning", feature.name, "not tried: it needs CAP_SYS_ADMIN", "run doctor as root once")
         else:

@@ -47,7 +47,10 @@ class MachineStatus:
 
 def host_labs() -> tuple[str, ...]:
     """The names of all labs of hosts of which anything is left."""
-    return tuple(sorted(os.listdir(STATE))) if STATE.is_dir() else ()
+    try:
+        return tuple(sorted(os.listdir(STATE))) if STATE.is_dir() else ()
+    except PermissionError:
+        raise PrivilegeError(f"'{STATE}' can't be read", cure="run as root") from None
 
 
 class HostLab:
