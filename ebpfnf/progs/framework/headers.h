@@ -237,6 +237,24 @@ inline_always int payload_byte(const struct pkt *pkt, u32 i)
 	return byte ? *byte : -1;
 }
 
+/* The payload's first eight bytes, the first as the highest; noughts stand for what is behind its end. */
+inline_always u64 payload_head(const struct pkt *pkt)
+{
+	u64 head = 0;
+
+	if (__builtin_expect(pkt->m.pl_len >= 8, 1)) {
+		u64 *bytes = bytes_at(pkt, pkt->m.pl, 8);
+
+		return __builtin_expect(bytes != 0, 1) ? __builtin_bswap64(*bytes) : 0;
+	}
+	for (u32 i = 0; i < 8; i++) {
+		int byte = payload_byte(pkt, i);
+
+		head = head << 8 | (byte < 0 ? 0 : byte);
+	}
+	return head;
+}
+
 inline_always void payload_write(struct pkt *pkt, u32 i, u8 value)
 {
 	u64 offset = (u64)pkt->m.pl + i;

@@ -26,7 +26,9 @@ typedef __be32 be32;
 #define as_checked(x) asm volatile("" : "+r"(x))
 
 #define SECOND 1000000000ULL
-#define AUTOMATON_CHUNK 32	/* bytes that an automaton takes in one turn */
+/* Bytes that an automaton's machine takes in one turn, and its sieve. */
+#define AUTOMATON_CHUNK 32
+#define AUTOMATON_SIEVE 64
 
 /* IPv4 as ::ffff:a.b.c.d (RFC 4291, 2.5.5.2). */
 struct ip_addr {

@@ -1,17 +1,5 @@
 /* A segment that begins like HTTP marks its connection; the segments behind it are recognised by the mark. */
 
-static inline u32 LOCAL(word)(const struct pkt *pkt, u32 at)
-{
-	u32 word = 0;
-
-	for (u32 i = 0; i < 4; i++) {
-		int byte = payload_byte(pkt, at + i);
-
-		word = word << 8 | (byte < 0 ? 0 : byte);
-	}
-	return word;
-}
-
 /* What a payload that begins with these eight bytes is (RFC 9110: methods are case-sensitive). */
 static inline u32 LOCAL(kind)(u32 head, u32 next)
 {
@@ -41,6 +29,7 @@ static inline u32 LOCAL(kind)(u32 head, u32 next)
 MNF(struct pkt *pkt)
 {
 	int to_server = pkt->flow.dport == cfg.port;
+	u64 head;
 	struct flow client;
 	u8 seen = 1;
 
@@ -49,7 +38,8 @@ MNF(struct pkt *pkt)
 		return NEXT;
 
 	client = to_server ? pkt->flow : flow_reverse(&pkt->flow);
-	pkt->m.http = LOCAL(kind)(LOCAL(word)(pkt, 0), LOCAL(word)(pkt, 4));
+	head = payload_head(pkt);
+	pkt->m.http = LOCAL(kind)(head >> 32, head);
 	if (pkt->m.http != HTTP_NONE)
 		flows_touch(&client, &seen);
 	else if (flows_lookup(&client))

@@ -4,5 +4,5 @@
 
 Each of the three is a table of transitions, so a step is a few loads and no decision: the verifier goes through a payload in a straight
 line. `grammar` reads the lines of an operator, `reader` decodes URLs, `lexer` finds words and symbols, `patterns` is the machine over
-tokens, `blob` lays them out for the data plane.
+tokens, `sieve` passes over lines that need not be read, `blob` lays them out for the data plane.
 """
