@@ -76,8 +76,8 @@ def test_a_segment_is_looked_at_to_its_end(firewall: PrivateCopy, size: int) -> 
 PIECES = [
     b"\n", b"\r\n", b"\n\n", b"?", b"&", b"&&", b"||", b"%27", b"%", b"%0a", b"%2", b"'", b'"', b" ", b"+", b"=", b"*", b"*/*", b"/*",
     b"--", b"#", b"/*!50000", b"1", b"7", b" or ", b"and", b"'or", b"OR 1=1", b"select", b" sleep(", b"union", b"where 1", b"x",
-    b"likewise", b"\x80", b"\x00", b"a" * 61, b"Accept: text/html,application/xhtml+xml;q=0.9,*/*;q=0.8", b"1' or 1=1--", b"1;drop table users",
-    b";exec xp_cmdshell", b"' and 'a'='a",
+    b"likewise", b"\x80", b"\x00", b"a" * 61, b"Accept: text/html,application/xhtml+xml;q=0.9,*/*;q=0.8", b"1' or 1=1--",
+    b"1;drop table users", b";exec xp_cmdshell", b"' and 'a'='a",
 ]  # fmt: skip
 
 
