@@ -44,7 +44,7 @@ FAULTS = (
     Fault("read-past-end", "stream", "tcp_reasm/connection.c", "n < WINDOW - start % WINDOW", "n < WINDOW"),
     Fault("header-value", "stream", "tcp_reasm/http.c", "h->value_len < HTTP_WORD &&", "h->value_len <= HTTP_WORD &&"),
     Fault("long-path", "stream", "url_filter/mnf.c", "if (n > most - *len) {", "if (n > most + 8 - *len) {"),
-    Fault("control-text", "rules", "runtime/control.c", " || len > CONTROL_MOST", ""),
+    Fault("control-text", "pack", "runtime/control.c", " || len > CONTROL_MOST", ""),
     Fault("rule-content", "rules", "ids_match/rule.c", "n == sizeof bytes", "n > sizeof bytes"),
     Fault("content-end", "rules", "ids_match/rule.c", "from + content->len <= to &&", "from + content->len <= to + 1 &&"),
     Fault("ring-length", "ring", "runtime/network.c", " || length > BUFFER", ""),

@@ -21,7 +21,9 @@ from tests.vm.streams import ATTACK, chunked, form, request
 
 FRAME, CLOCK, CONFIG = range(3)
 LENGTHS, SUMS, RELATIVE, TIGHT = 1, 2, 4, 8
-_MENDED = LENGTHS | SUMS | RELATIVE
+_ROOMY = LENGTHS | SUMS | RELATIVE
+_MENDED = _ROOMY | TIGHT
+_LIMITS = (0, 1, 127, 128, 129, 255, 256, 257, 65535, 65536, 2**32 - 1, 2**32)
 _RULES = [
     'alert tcp any any -> any any (content:"union"; nocase; content:"select"; distance:1; within:40; sid:1;)',
     'drop ip any 1:65535 -> any :80 (msg:"a;b"; content:!"|0d 0a|x"; content:"GET |2f|"; offset:2; depth:9; fast_pattern; rev:3; sid:77;)',
@@ -75,6 +77,7 @@ def dictionary(target: Target) -> bytes:
     """The words of the target's inputs, as libFuzzer reads them."""
     words = {name.encode() for mnf in build.mnfs(target.image) for name in (mnf.name, *(f"{mnf.name}.{p.name} " for p in mnf.params))}
     words |= {b"\x08\0\x45\0", b"\x86\xdd\x60\0", b"\x81\0\0\5", b"\x88\xb5\1", b"\xf0\x04", b"lz4", b"deflate", b"drop", b"pass"}
+    words |= {str(limit).encode() for limit in _LIMITS}
     for text in (*_RULES, *(r.decode("latin-1") for r in _requests())):
         words |= {word.encode("latin-1") for word in re.findall(r"[\w-]+[:;]?|\r\n|%\w\w|[|!]", text) if len(word) < 60}
     return "".join('"' + "".join(f"\\x{byte:02x}" for byte in word) + '"\n' for word in sorted(words)).encode()
@@ -99,14 +102,14 @@ def _requests() -> list[bytes]:
 
 
 def _packets() -> Iterable[bytes]:
+    for name in ("compress", "decompress"):
+        for given, found in _cases(name):
+            yield _settings("compress+decompress", given) + frames(found)
     for algorithm in ("lz4", "deflate"):
         settings = _settings("compress+decompress", {"compress": {"algorithm": algorithm, "peers": ALL}})
-        for name in ("compress", "decompress"):
-            for _, found in _cases(name):
-                yield settings + frames(found)
         for head in ("udp 192.0.2.1:4 > 198.51.100.7:53", "tcp [2001:db8::1]:4 > [2001:db8::2]:80", "udp 1.2.3.4:5 > 6.7.8.9:10 vlan 5"):
-            yield settings + frames([packet(f"{head} payload '{_TEXT.decode()}'")]) + ask(Operation.STATS)
-    yield settings + frames(packed()) + frames(packed(), LENGTHS | SUMS | TIGHT) + frames(extended())
+            yield settings + frames([packet(f"{head} payload '{_TEXT.decode()}'")], _ROOMY) + ask(Operation.STATS)
+    yield settings + frames(packed(), _ROOMY) + frames(packed()) + frames(extended())
     yield settings + b"".join(ask(operation, "compress.algorithm lz4\ndecompress.mtu 100\n") for operation in Operation)
 
 
@@ -136,6 +139,7 @@ def _connections() -> Iterable[bytes]:
         yield frames([*opened, *halves, client.ack(4), *halves, client.data(2, b"contradicts"), client.data(0, b"", "FA")]) + clock(36)
     yield frames([client.data(0, sent[:1400]), client.data(1400, b"x")]) + clock(37) + frames([client.data(9, b"GET / HTTP/1.1\r\n")])
     client = Connection(5)
+    yield frames([client.syn(), client.answer()[:54] + b"\1\1\3\3\7\0\0\0", client.data(0, request())])
     yield frames([client.syn(), client.answer(), *client.cut(form("a" * 20000), 1400), client.ack(15000), *client.cut(request(), 9)])
     full = [Connection(5, f"192.0.2.9:{port}") for port in range(5000, 5006)]
     yield frames([frame for client in full for frame in (client.syn(), client.data(0, request()))]) + clock(37) + frames([full[5].syn()])
@@ -155,7 +159,7 @@ def _rules() -> Iterable[bytes]:
 
 
 def _ring() -> Iterable[bytes]:
-    whole = frames(packed()) + frames(extended()) + ask(Operation.STATS)
+    whole = frames(packed(), _ROOMY) + frames(extended()) + ask(Operation.STATS)
     yield whole + clock(0) + whole + ask(Operation.DRAIN)
     for what, number, length in ((0, 3, 100), (1, 255, 0), (2, 1, 0), (3, 7, 0), (4, 0, 2048), (12, 0, 1), (0, 256, 60), (5, 0, 0)):
         yield whole + record(CONFIG, 0, struct.pack("!BHH", what, number, length)) + whole
