@@ -4,17 +4,19 @@ from __future__ import annotations
 
 from collections import defaultdict
 
-from ebpfnf.generate.costs import Costs
+from ebpfnf.generate.costs import VM, Costs
 from ebpfnf.model import BESIDE, Bundle
 
 
 def expected(bundle: Bundle, costs: Costs) -> dict[str, float]:
-    """Ns of a packet that goes straight through each chain, of the dearest class where its path parts.
+    """Ns of a packet that goes straight through each chain, of the dearest class where its path parts, without what VMs do.
 
-    A position that another one serves costs nothing; of those beside the path the first costs a copy, the others nothing.
+    A position that another one serves costs nothing; of those beside the path the first costs a copy, the others nothing. What comes
+    back from a VM enters by a program of its own.
     """
-    mnfs = {stage["id"]: stage["mnf"] for stage in bundle.stages}
-    hop = costs.hop(len(bundle.programs) - any(program.name == BESIDE for program in bundle.programs))
+    machines = {vm.stage for vm in bundle.vms}
+    names = {stage["id"]: VM if stage["id"] in machines else stage["mnf"] for stage in bundle.stages}
+    hop = costs.hop(sum(program.name.startswith("seg_") for program in bundle.programs))
     parts = {p["index"] for p in bundle.positions if p["stage"].startswith("chain.")}
     onward: dict[int, list[int]] = defaultdict(list)
     for link in bundle.links:
@@ -26,7 +28,8 @@ def expected(bundle: Bundle, costs: Costs) -> dict[str, float]:
         here = position["segment"] if copied_in is None else copied_in
         rest, first = max((from_here[target] for target in onward[index]), default=(0.0, -1))
         if here >= 0:
-            rest += costs.of(mnfs[position["stage"]] if copied_in is None else BESIDE) + (hop if first not in (-1, here) else 0.0)
+            hops = first >= 0 and (first != here or position["stage"] in machines)
+            rest += costs.of(names[position["stage"]] if copied_in is None else BESIDE) + hop * hops
         from_here[index] = rest, here if here >= 0 else first
     found = {}
     for chain in bundle.chains:

@@ -98,7 +98,7 @@ def explain(file: Path, granularity: str) -> dict[str, Any]:
     segments = segment(after, level)
     found, known = explained(before, after, certificate, segments), costs.known()
     for chain in found["chains"]:
-        mnfs = [block["mnf"] for vnf in chain["before"]["vnfs"] for block in vnf["blocks"]]
+        mnfs = [costs.VM if block["vm"] else block["mnf"] for vnf in chain["before"]["vnfs"] for block in vnf["blocks"]]
         chain["before"]["ns"] = known.entry * max(1, len(chain["before"]["vnfs"])) + sum(map(known.of, mnfs))
         chain["after"]["ns"] = expected(after, segments, known)[chain["name"]]
     return {**found, "costs": known.host or "as shipped"}
@@ -133,7 +133,7 @@ def draw(found: Mapping[str, Any]) -> None:
     if most > 1:
         text.line(f"parsed once and checksums mended once, where up to {most} VNFs by themselves would each do it")
     if any(stage["vm"] for chain in found["chains"] for stage in chain["after"]["stages"]):
-        text.line("what comes back from VMs is parsed anew, and may be another packet; what VMs take of the time is in none of the figures")
+        text.line("what comes back from VMs is parsed anew, and may be another packet; what VMs do is in none of the figures")
     _rows("shared", [(r["chain"], f"{r['stages'][0]} takes the result of {r['stages'][1]}", r["why"]) for r in found["shared"]])
     _rows("taken out", [(r["chain"], r["stages"][0], r["why"]) for r in found["dropped"]])
     _rows("moved", [(r["chain"], f"{r['stages'][1]} before {r['stages'][0]}", r["why"]) for r in found["moved"]])

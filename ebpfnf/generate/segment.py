@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from itertools import accumulate
 
 from ebpfnf.errors import GenerateError
-from ebpfnf.generate.costs import SHIPPED, Costs
+from ebpfnf.generate.costs import SHIPPED, VM, Costs
 from ebpfnf.model import BESIDE, Graph, Segments
 
 MAX_TAIL_CALLS = 32  # 33 by the kernel's count, one of which is the root's
@@ -70,7 +70,7 @@ def _cuts(graph: Graph, costs: Costs, alone: frozenset[str]) -> Iterator[tuple[t
     behind = behind_vms(graph)
     order = sorted(graph.positions, key=lambda position: position.index in behind)  # topological too: none of them leads back
     place = {p.index: i for i, p in enumerate(order)}
-    mnf = {stage.id: stage.mnf.name if stage.mnf.runs_in == "xdp" else "vm" for stage in graph.stages}
+    mnf = {stage.id: stage.mnf.name if stage.mnf.runs_in == "xdp" else VM for stage in graph.stages}
     steps = list(accumulate((costs.steps(mnf[p.stage]) for p in order), initial=0))
     single = list(accumulate((p.stage in alone for p in order), initial=0))
     parts, machines = partings(graph), vm_positions(graph)
@@ -121,8 +121,8 @@ def _calls(graph: Graph, segments: Segments) -> dict[str, int]:
 
 
 def expected(graph: Graph, segments: Segments, costs: Costs) -> dict[str, float]:
-    """Ns of a packet that goes straight through each chain, without what VMs take; where its path parts, of the dearest class."""
-    mnfs = {stage.id: stage.mnf for stage in graph.stages}
+    """Ns of a packet that goes straight through each chain, without what VMs do; where its path parts, of the dearest class."""
+    names = {stage.id: stage.mnf.name if stage.mnf.runs_in == "xdp" else VM for stage in graph.stages}
     home = {index: k for k, group in enumerate(segments.groups) for index in group}
     hop = costs.hop(len(segments.groups))
     onward: dict[int, list[int]] = defaultdict(list)
@@ -134,7 +134,7 @@ def expected(graph: Graph, segments: Segments, costs: Costs) -> dict[str, float]
     for position in reversed(graph.positions):  # links go forward only
         here = -1 if position.index in machines else home[position.index]  # what comes back enters by a program of its own
         rest = max((found[target] + (hop if home[target] != here else 0.0) for target in onward[position.index]), default=0.0)
-        found[position.index] = costs.of(BESIDE if position.index in graph.beside else mnfs[position.stage].name) + rest
+        found[position.index] = costs.of(BESIDE if position.index in graph.beside else names[position.stage]) + rest
     entries = {chain: (found[at] + (hop if home[at] else 0.0) if at >= 0 else 0.0) for chain, at in graph.entries.items()}
     return {chain.name: costs.entry + entries[chain.name] for chain in graph.deployment.chains}
 

@@ -64,8 +64,9 @@ def test_a_broken_profile_is_an_error_that_says_so(kept: Path, text: str) -> Non
         costs.known()
 
 
-def test_a_bundle_costs_what_its_graph_does() -> None:
-    deployment = dataclasses.replace(spec.load(DC_EDGE), optimise=False)
+@pytest.mark.parametrize("file", ["chain.yaml", "whole.yaml"])
+def test_a_bundle_costs_what_its_graph_does(file: str) -> None:
+    deployment = dataclasses.replace(spec.load(DC_EDGE.with_name(file)), optimise=False)
     graph = pipeline.expand(deployment)
     for level in ("chain", "vnf"):
         wanted = expected(graph, segment(graph, level), costs.SHIPPED)

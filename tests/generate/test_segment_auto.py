@@ -10,7 +10,7 @@ import pytest
 
 from ebpfnf import pipeline, spec
 from ebpfnf.errors import GenerateError
-from ebpfnf.generate.costs import SHIPPED, Costs
+from ebpfnf.generate.costs import SHIPPED, VM, Costs
 from ebpfnf.generate.segment import MAX_VERIFIED, behind_vms, cheapest, expected, segment
 from ebpfnf.model import Graph, Segments
 
@@ -51,7 +51,7 @@ def synthetic(graph: Graph, seed: int) -> Costs:
 def every(graph: Graph, costs: Costs) -> list[Segments]:
     """Each cut of the order that the verifier takes."""
     order = [p.index for p in graph.positions]
-    names = {s.id: s.mnf.name if s.mnf.runs_in == "xdp" else "vm" for s in graph.stages}
+    names = {s.id: s.mnf.name if s.mnf.runs_in == "xdp" else VM for s in graph.stages}
     steps = {p.index: costs.steps(names[p.stage]) for p in graph.positions}
     found = []
     for marks in itertools.product([False, True], repeat=len(order)):

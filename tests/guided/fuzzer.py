@@ -76,9 +76,7 @@ def _builder(target: Target) -> Callable[[Path, tuple[Unikernel, ...]], Path]:
     return make
 
 
-def run(
-    target: Target, corpus: Path, failures: Path, *, dictionary: bytes, seed: int = 1, runs: int = -1, seconds: int = 0
-) -> Outcome:
+def run(target: Target, corpus: Path, failures: Path, *, dictionary: bytes, seed: int = 1, runs: int = -1, seconds: int = 0) -> Outcome:
     """Fuzzes on from the corpus, which grows, until something breaks, or as many runs or seconds are over."""
     with tempfile.NamedTemporaryFile(suffix=".dict") as words:
         words.write(dictionary)
