@@ -8,8 +8,9 @@ from __future__ import annotations
 import os
 import re
 import struct
-from collections.abc import Mapping, Sequence
-from contextlib import ExitStack
+import threading
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any
@@ -206,3 +207,21 @@ class Rig:
             programs=tuple(self.names), maps=tuple(specs), tables=tuple(self.tables), counters=(), slot=SlotLayout(0, 0, 0, 0),
             const=ConstLayout(0, 0, 0, 0, 0), map_ids={number: name for name, number in ids.items()}, loops=loops,
         )  # fmt: skip
+
+
+@contextmanager
+def traffic(run: Callable[[], Any]) -> Iterator[set[Any]]:
+    """What packets saw while the block ran."""
+    seen, stop = set[Any](), threading.Event()
+
+    def packets() -> None:
+        while not stop.is_set():
+            seen.add(run())
+
+    runner = threading.Thread(target=packets)
+    runner.start()
+    try:
+        yield seen
+    finally:
+        stop.set()
+        runner.join()
