@@ -80,6 +80,45 @@ static void stretch(struct record *record, u8 *bytes, u32 chance)
 	record->len += more;
 }
 
+static bool is_digit(u8 c)
+{
+	return c >= '0' && c <= '9';
+}
+
+/* A decimal number, the next behind some place, becomes another: one about which limits are, or any small one. */
+static void renumber(struct record *record, u8 *bytes, u32 chance)
+{
+	static const char *const limits[] = {"0", "1", "127", "128", "129", "255", "256", "65535", "65536", "4294967295", "18446744073709551615"};
+	char small[4] = {(char)('1' + (chance >> 20) % 9), (char)('0' + (chance >> 24) % 10), (char)('0' + (chance >> 28) % 10)};
+	const char *other = chance >> 16 & 1 ? small : limits[(chance >> 17) % ARRAY_SIZE(limits)];
+	u32 from = chance % record->len, behind, n = (u32)strlen(other);
+
+	while (from < record->len && !is_digit(record->data[from]))
+		from++;
+	for (behind = from; behind < record->len && is_digit(record->data[behind]); behind++)
+		;
+	while (from && from < record->len && is_digit(record->data[from - 1]))
+		from--;
+	memcpy(bytes, record->data, from);
+	memcpy(bytes + from, other, n);
+	memcpy(bytes + from + n, record->data + behind, record->len - behind);
+	record->data = bytes;
+	record->len += n - (behind - from);
+}
+
+/* A TCP segment of headers only, with some of the bytes behind them as options. */
+static void end_with_options(struct record *record, u8 *bytes, u32 chance)
+{
+	u32 options = chance % 11 * 4;
+
+	if (record->kind != FRAME || record->len < 54 + options)
+		return;
+	memcpy(bytes, record->data, 54 + options);
+	bytes[46] = (u8)((20 + options) << 2);
+	record->data = bytes;
+	record->len = 54 + options;
+}
+
 /* A TCP segment in two, each with its headers. */
 static u32 cut(struct record *records, u32 n, u32 at, u8 *bytes, u32 chance)
 {
@@ -131,11 +170,17 @@ size_t LLVMFuzzerCustomMutator(u8 *data, size_t size, size_t most, unsigned int 
 		n = cut(records, n, at, bytes, (u32)random());
 		break;
 	case 10:
-		if (records[at].kind != CLOCK && records[at].len && records[at].len < ROOM) {
+		if (records[at].len && records[at].len < ROOM)
 			stretch(&records[at], bytes, (u32)random() << 1);
-			break;
-		}
-		/* fall through */
+		break;
+	case 11:
+	case 12:
+		if (records[at].len && records[at].len < ROOM)
+			renumber(&records[at], bytes, (u32)random() << 1);
+		break;
+	case 13:
+		end_with_options(&records[at], bytes, (u32)random());
+		break;
 	default:
 		if (records[at].kind == CLOCK)
 			records[at].flags = (u8)random();
