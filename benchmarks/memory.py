@@ -16,12 +16,13 @@ from benchmarks.frames import Mix
 from ebpfnf.agent import tables
 from ebpfnf.agent.load import HostFacts, Loaded, load, relocate
 from ebpfnf.compile import compile_source
+from ebpfnf.errors import VerifierError
 from ebpfnf.kernel import maps, programs
 from ebpfnf.kernel.insn import INGRESS_SLOT
 from ebpfnf.kernel.maps import Map
 from ebpfnf.kernel.syscall import cpu_slots
 from ebpfnf.lab.testbed import surroundings
-from ebpfnf.model import Bundle, ConstLayout, Program, SlotLayout, Source, Testbed
+from ebpfnf.model import Bundle, ConstLayout, MapSpec, Program, SlotLayout, Source, Testbed
 
 HERE = Path(__file__).parent
 _MARKS = {"plan": 1, "sink": 2, "arm": 3, "ports": 4}
@@ -40,6 +41,7 @@ class Memory:
     """A context manager. Inside, the thread stays on one CPU, in a namespace with the deployments' ports.
 
     `bundles`: arms by name. `baselines`: arms by name, programs whose maps are those of the bundle that is named beside them.
+    `same_maps`: all bundles are one graph, cut in several ways, and work on the maps of the first; what the verifier refuses is no arm.
     """
 
     def __init__(
@@ -47,8 +49,10 @@ class Memory:
         bundles: Mapping[str, Bundle],
         baselines: Mapping[str, tuple[Program | tuple[Program, ...], str]] | None = None,
         testbed: Testbed | None = None,
+        same_maps: bool = False,
     ) -> None:
         self._bundles, self._baselines, self._testbed = bundles, dict(baselines or {}), testbed or Testbed()
+        self._same_maps = same_maps
         self._stack = ExitStack()
         self._entries: dict[str, int] = {}
         self.loaded: dict[str, Loaded] = {}
@@ -64,8 +68,14 @@ class Memory:
             host = HostFacts.measure({name: (index, 1500) for name, index in indices.items()})
             self.ifindex = next(iter(indices.values()))
             for name, each in self._bundles.items():
-                self.loaded[name] = stack.enter_context(load(each, host=host))
-                fill(each, self.loaded[name], self.cpu)
+                try:
+                    self.loaded[name] = stack.enter_context(load(each, host=host, reuse=self._reused))
+                except VerifierError:
+                    if not (self._same_maps and self.loaded):
+                        raise
+                    continue
+                if not self._same_maps or len(self.loaded) == 1:
+                    fill(each, self.loaded[name], self.cpu)
                 self._entries[name] = self.loaded[name].programs[0]
             self._plan = _map(stack, "array", PLAN)
             sink, self._arm = _map(stack, "array", SINK), _map(stack, "prog_array", 4)
@@ -85,6 +95,11 @@ class Memory:
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         self._stack.close()
+
+    def _reused(self, spec: MapSpec) -> int | None:
+        """The first bundle's map, but for the programs of a cut."""
+        first = next(iter(self.loaded.values()), None)
+        return os.dup(first.maps[spec.name]) if self._same_maps and first and spec.name != "chain" else None
 
     def add(self, arm: str, program: int) -> None:
         """One more arm, a program that somebody else loaded."""

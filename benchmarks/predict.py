@@ -1,29 +1,22 @@
-"""What a profile and the choice of segments are worth: whole chains predicted from it, and `auto` held against all other segmentations."""
+"""What a profile is worth: whole chains predicted from it."""
 
 from __future__ import annotations
 
 import dataclasses
-import os
 import statistics
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from functools import partial
-from itertools import combinations, permutations
+from itertools import permutations
 
 from benchmarks import chains
-from benchmarks.frames import Mix
-from benchmarks.measure import ROUNDS, Figure, figure, ratio
-from benchmarks.memory import Memory
+from benchmarks.measure import ROUNDS, Figure, figure
 from ebpfnf import packets, pipeline, spec
 from ebpfnf.agent.load import HostFacts, load
 from ebpfnf.analyse import cost, profile
 from ebpfnf.analyse.drive import Drive
 from ebpfnf.errors import VerifierError
-from ebpfnf.generate import segment
-from ebpfnf.model import Bundle, Deployment, Segments
+from ebpfnf.model import Bundle, Deployment
 
 _PROFILED = ("edge", "stats", "waf", "lb")  # the example's own chain
-_TRIED = (("stats", "edge"), ("stats", "lb"), ("edge", "stats", "waf"), ("edge", "stats", "lb"))
 
 
 def paths() -> Iterator[tuple[str, ...]]:
@@ -37,10 +30,12 @@ def paths() -> Iterator[tuple[str, ...]]:
 
 
 def deployment(path: Sequence[str]) -> Deployment:
-    """The example with one chain, as the file says it."""
+    """The example with one chain, as the file says it; a VNF that is named again is another instance of it."""
     whole = spec.load(chains.DC_EDGE)
-    chain = dataclasses.replace(whole.chains[0], path=tuple(path), path_where=(), then="out:lan")
-    used = tuple(i for i in whole.instances if i.name in path)
+    of = {instance.name: instance for instance in whole.instances}
+    names = [name if name not in path[:k] else f"{name}-{k}" for k, name in enumerate(path)]
+    used = tuple(dataclasses.replace(of[name], name=own) for own, name in zip(names, path, strict=True))
+    chain = dataclasses.replace(whole.chains[0], path=tuple(names), path_where=(), then="out:lan")
     seen = tuple(e for e in whole.expect if e.on == "wan" and e.verdict == "REDIRECT")
     return dataclasses.replace(whole, name="predict", instances=used, chains=(chain,), expect=seen, optimise=False)
 
@@ -95,33 +90,4 @@ def _measured(bundles: dict[str, Bundle], rounds: int) -> dict[str, list[float]]
     return found
 
 
-def auto_best(rounds: int = ROUNDS, tried: Sequence[Sequence[str]] = _TRIED) -> list[Figure]:
-    """`auto`, by this host's profile, against all ways to cut chains of four to seven mNFs into pieces: 8 to 64, loaded together."""
-    found: list[Figure] = []
-    for path in tried:
-        given = deployment(path)
-        graph = pipeline.expand(given)
-        choice = segment(graph, "auto", profile.measure(given))
-        order = [p.index for p in graph.positions]
-        cuts = {choice: "auto"}
-        for places in (c for size in range(len(order)) for c in combinations(range(1, len(order)), size)):
-            groups = tuple(tuple(order[a:b]) for a, b in zip((0, *places), (*places, len(order)), strict=True))
-            cuts.setdefault(Segments(groups), f"cut before {' '.join(str(place + 1) for place in places) or 'none'}")
-        with ThreadPoolExecutor(os.cpu_count()) as workers:  # each compiler is a process
-            bundles = dict(zip(cuts.values(), workers.map(partial(pipeline.assemble, graph), cuts), strict=True))
-        with Memory(bundles) as rig:
-            rig.verify(Mix(flows=64), list(bundles))
-            rough = rig.compare(list(bundles), 1)  # who may be best is found out roughly, who is by more rounds
-            near = sorted((name for name in bundles if name != "auto"), key=lambda name: rough[name][0])[:8]
-            samples = rig.compare(["auto", *near], rounds)
-        best = min(near, key=lambda name: statistics.median(samples[name]))
-        words = f"{'-'.join(path)}, {len(order)} mNFs"
-        found += [
-            figure(f"auto, {len(choice.groups)} programs, {words}", samples["auto"], "ns"),
-            figure(f"best of {len(bundles) - 1} others, {best}, {words}", samples[best], "ns"),
-            ratio(f"auto / best, {words}", samples["auto"], samples[best], 1.05),
-        ]
-    return found
-
-
-BENCHMARKS: dict[str, Callable[[], list[Figure]]] = {"predict": predictions, "auto-best": auto_best}
+BENCHMARKS: dict[str, Callable[[], list[Figure]]] = {"predict": predictions}
