@@ -134,9 +134,9 @@ def image(body: str, scratch: Path) -> bytes:
     wild = scratch / "wild.c"
     wild.write_text(WILD % body)
     runtime = f"-I{build.SOURCES / 'runtime'}"
-    honest = build._units(scratch, wanted, (*build._SHARED, *build._GUEST))
+    honest = build.units(scratch, wanted, (*build.SHARED, *build._GUEST))
     units = [(wild, [runtime]) if path.name == "network.c" else (path, flags) for path, flags in honest]
-    return build._link(scratch, build._compile(scratch, units, build._GUEST_FLAGS), []).read_bytes()
+    return build._link(scratch, build.compiled(scratch, units, build._GUEST_FLAGS), []).read_bytes()
 
 
 def pour(host: Host) -> None:
