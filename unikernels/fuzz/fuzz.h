@@ -13,9 +13,8 @@ enum {
 	LENGTHS = 1,	/* of IP and of control frames */
 	SUMS = 2,	/* of IPv4 and TCP */
 	RELATIVE = 4,	/* TCP's numbers count from what that connection would send next */
-	/* the upper three bits: by how much the lengths are wrong all the same */
 	TIGHT = 8,	/* no room behind the frame, so that a look beyond its end is noticed */
-};
+};	/* the upper three bits: by how much the lengths are wrong all the same */
 
 enum { RECORD_HEAD = 4, RECORDS = 128, ROOM = 2036 /* of a frame, as in a guest */ };
 
