@@ -51,7 +51,7 @@ MNF(struct pkt *pkt)
 		if (byte < 0)
 			break;
 		sum = sum * 31 + byte;
-		for (u32 j = 0; i > 64 && j < 32; j++)	/* what is sent is shorter: only the verifier comes here */
+		for (u32 j = 0; i > 64 && j < 20; j++)	/* what is sent is shorter: only the verifier comes here */
 			sum = (sum ^ byte) * 31 + (sum >> 3);
 	}
 	return sum == 1 ? DROP(refused) : NEXT;
