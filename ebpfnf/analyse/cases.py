@@ -62,7 +62,7 @@ def _setter(case: Case) -> Mnf:
     """`case_set`, its table filled by a parameter that no file could spell."""
     mnf = spec.load_mnf(_SET)
     steps = replace(mnf.tables[0], size=max(64, len(case.steps)), entries="steps")
-    return replace(mnf, params=(ParamSpec("steps", "list[step]"),), tables=(steps,))
+    return replace(mnf, params=(ParamSpec("steps", "list[step]"),), tables=(steps,), writes=mnf.writes | {"m.dir"})  # no other may
 
 
 def _presets(case: Case, setter: Mnf) -> list[dict[str, Any]]:

@@ -11,12 +11,11 @@ from ebpfnf.model import Graph
 from ebpfnf.tables.types import Type, type_of
 
 _TYPES = {"struct ip_addr": "ip", "struct mac_addr": "mac"}
-_MD = 8 * (1 + 5 + 1)  # behind now, flow and the checksums' sums: struct pkt in packet.h
 
 
 def places(graph: Graph) -> dict[str, tuple[int, Type]]:
     """Offset and type of each metadata field in the record: `class`, or `<mnf>.<field>` for an mNF's own."""
-    result, at = {}, _MD
+    result, at = {}, 8 * layout.BEFORE_MD
     groups = [("", layout.metadata_members(spec.fields()))]
     groups += [(f"{mnf}.", members) for mnf, members in layout.own_metadata(graph.stages)]
     for prefix, members in groups:

@@ -12,7 +12,7 @@ from ebpfnf.tables.types import Record, Type, type_of
 
 _SIZES = {"u8": 1, "u16": 2, "u32": 4, "u64": 8, "be16": 2, "be32": 4}
 _STRUCTS = {"struct ip_addr": (16, 8), "struct mac_addr": (6, 2)}
-_BEFORE_MD = 1 + 5 + 1  # words of the record: now, flow, two checksum deltas
+BEFORE_MD = 1 + 5 + 2  # words of the record: now, flow, two checksum deltas
 HOST_SIZE = 16 + 16 * 8  # struct host in packet.h
 CONST = {"cpu_mask": 0, "flags": 4, "tick_ns": 8, "ports": 16}
 EXIT_SIZE, CLOCK_AT, RECORD_AT, FIB_SIZE = 24, 24, 40, 64  # struct slot in packet.h
@@ -71,14 +71,14 @@ def record_words(fields: Fields, stages: Sequence[Stage]) -> int:
     size = _end(metadata_members(fields))
     for _, members in own_metadata(stages):
         size = -(-size // _align(members)) * _align(members) + struct_size(members)
-    return _BEFORE_MD + -(-size // 8)
+    return BEFORE_MD + -(-size // 8)
 
 
 def words_up_to(fields: Fields, wanted: Collection[str]) -> int:
     """64-bit words of the record's beginning that holds what parsing writes and these core fields."""
     members = metadata_members(fields)
     known = [k for k, m in enumerate(members, 1) if fields.metadata[m.name].by_parse or m.name in wanted]
-    return _BEFORE_MD + -(-_end(members[: max(known)]) // 8)
+    return BEFORE_MD + -(-_end(members[: max(known)]) // 8)
 
 
 def scratch_members(stage: Stage) -> tuple[Member, ...]:

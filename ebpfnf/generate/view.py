@@ -187,12 +187,14 @@ def _vm(graph: Graph, counters: Counters, index: int, stage: Stage) -> View | No
 def _position(graph: Graph, counters: Counters, segments: Segments, position: Position, stage: Stage, chain: Chain) -> View:
     index = position.index
     links = {link.outcome: link.target for link in graph.links if link.source == index}
+    turned = any("m.dir" in each.mnf.writes for each in graph.stages)  # by cases, which give an mNF packets of both directions
     return {
         "index": CInt(index),
         "stage": CIdent(c_identifier(stage.id)),
         "vm": _vm(graph, counters, index, stage),
         "lost": CInt(counters.by_position[index, "=lost"]) if index in graph.beside else None,
         "part": None if stage.mnf.folder else {"shift": CInt(stage.config["shift"]), "mask": CInt((1 << stage.config["bits"]) - 1)},
+        "dir": None if turned else CInt(chain.direction == "reverse"),
         "next": _target(graph, segments, chain, links["NEXT"]) if "NEXT" in links else None,
         "drops": [CInt(counters.by_position[index, reason]) for reason in stage.mnf.reasons],
         "outcomes": [

@@ -16,23 +16,17 @@ inline_always u16 half_at(const struct pkt *pkt, u64 offset)
 	return half ? bpf_ntohs(*half) : 0;
 }
 
-/* A one's complement sum in 32 bits grows. */
-inline_always void csum_add(u32 *sum, u64 by)
+/* RFC 1624, equation 3: the sum grows by the complement of the old word and the new word, of 16 bits or of 32. It has room for the
+   carries of all that a packet's bodies can write; they are folded once, at the exit. */
+inline_always void csum_replace(u64 *sum, u32 old, u32 new)
 {
-	by += *sum;
-	by = (by & 0xffffffff) + (by >> 32);
-	*sum = by + (by >> 32);
+	*sum += (u64)(u32)~old + new;
 }
 
-/* RFC 1624, equation 3: the sum grows by the complement of the old word and the new word, of 16 bits or of 32. */
-inline_always void csum_replace(u32 *sum, u32 old, u32 new)
-{
-	csum_add(sum, (u64)(u32)~old + new);
-}
-
-/* Of a sum in 32 bits and one word more. */
+/* Of a sum below 1 << 48. */
 inline_always u16 csum_fold(u64 sum)
 {
+	sum = (sum & 0xffffffff) + (sum >> 32);
 	sum = (sum & 0xffff) + (sum >> 16);
 	return (sum & 0xffff) + (sum >> 16);
 }
@@ -274,6 +268,7 @@ inline_always void payload_write(struct pkt *pkt, u32 i, u8 value)
 		new <<= 8;
 	}
 	csum_replace(&pkt->csum_l4, bpf_htons(old), bpf_htons(new));
+	pkt->csum_l4 = (pkt->csum_l4 & 0xffffffff) + (pkt->csum_l4 >> 32);	/* of this there may be much */
 	*byte = value;
 }
 

@@ -53,8 +53,8 @@ struct pkt {
 	/* From here on the record travels from segment to segment. */
 	u64 now;
 	struct flow flow;
-	u32 csum_l3;		/* one's complement sums of what setters changed, for the exit */
-	u32 csum_l4;
+	u64 csum_l3;		/* one's complement sums of what setters changed, for the exit */
+	u64 csum_l4;
 	struct md m;
 };
 

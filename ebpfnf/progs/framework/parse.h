@@ -176,16 +176,72 @@ inline_always enum parsed parse_l4(struct pkt *pkt, u64 at, u64 end)
 	return PARSED;
 }
 
+/* A straight line for what most packets are: IPv4 without tags, options and fragments, with TCP or UDP, and one comparison with the
+   frame's end. Says the same of them as the long way, which takes what is left (0) as if nobody had looked. */
+inline_always int parse_plain(struct pkt *pkt)
+{
+	struct {
+		struct eth_header eth;
+		struct ipv4_header ip;
+		union {
+			struct tcp_header tcp;
+			struct udp_header udp;
+		};
+	} __attribute__((packed, aligned(2))) *plain = (void *)(long)pkt->ctx->data;
+	const u64 l4 = sizeof(plain->eth) + sizeof(plain->ip);
+	struct md *m = &pkt->m;
+	u64 end, size, ends;
+
+	if ((void *)(plain + 1) > (void *)(long)pkt->ctx->data_end)
+		return 0;
+	if (plain->eth.type != bpf_htons(ETHERTYPE_IP) || plain->ip.version_ihl != 0x45 || plain->ip.fragment & bpf_htons(0x3fff))
+		return 0;
+	end = sizeof(plain->eth) + bpf_ntohs(plain->ip.length);
+	if (end > m->len)
+		return 0;
+	if (plain->ip.proto == IPPROTO_TCP) {
+		size = (plain->tcp.offset >> 4) * 4;
+		if (size < sizeof(plain->tcp) || l4 + size > end)
+			return 0;
+		m->tcp_flags = plain->tcp.flags;
+		m->have = HAVE_ETH | HAVE_IP | HAVE_L4 | HAVE_TCP;
+	} else if (plain->ip.proto == IPPROTO_UDP) {
+		size = bpf_ntohs(plain->udp.length);
+		if (size < sizeof(plain->udp) || l4 + size > end)
+			return 0;
+		end = l4 + size;
+		size = sizeof(plain->udp);
+		m->have = HAVE_ETH | HAVE_IP | HAVE_L4 | HAVE_UDP;
+	} else {
+		return 0;
+	}
+	/* Whole words: what is stored in pieces and loaded as one keeps the processor waiting. */
+	ends = (u64)plain->ip.proto << 32 | *(u32 *)&plain->tcp;
+	__builtin_memcpy(&pkt->flow.sport, &ends, sizeof(ends));
+	pkt->flow.saddr.q[1] = (u64)plain->ip.src << 32 | bpf_htonl(0xffff);
+	pkt->flow.daddr.q[1] = (u64)plain->ip.dst << 32 | bpf_htonl(0xffff);
+	m->eth_type = ETHERTYPE_IP;
+	m->ip_version = 4;
+	m->l3 = sizeof(plain->eth);
+	m->l4 = l4;
+	m->pl = l4 + size;
+	m->pl_len = end - l4 - size;
+	return 1;
+}
+
 inline_always enum parsed parse(struct pkt *pkt)
 {
 	struct md *m = &pkt->m;
-	struct eth_header *eth = bytes_at(pkt, 0, sizeof(*eth));
 	struct payload payload = {};
 	enum parsed parsed = PARSED;
+	struct eth_header *eth;
 	u64 at = sizeof(*eth);
 	be16 type;
 
 	m->len = pkt->ctx->data_end - pkt->ctx->data;
+	if (parse_plain(pkt))
+		return PARSED;
+	eth = bytes_at(pkt, 0, sizeof(*eth));
 	if (!eth)
 		return PARSED_MALFORMED;
 	m->have = HAVE_ETH;

@@ -24,7 +24,7 @@ class Dim:
     shift: int
     at: int
     last: int  # the largest of its values
-    dear: int  # 1: read from the packet, not from its record
+    dear: int  # 1: passed over where no rule names it, as it is read from the packet, or has a large table
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +89,7 @@ def _acl(view: DirectView, table: Table, value: Type) -> DirectView:
         aggregates=rules.aggregates(slots), words=slots // 64, vector_size=8 * rules.aggregates(slots) + slots // 8,
         area_size=shape.map_size(table, value) - view.at, order_at=rules.order_at(layout, slots),
         dims=tuple(
-            Dim(int(d.wide), int(d.mac), int(d.range), d.word, d.shift, d.at, (1 << d.bits) - 1, int(d.part.name in _DEAR))
+            Dim(int(d.wide), int(d.mac), int(d.range), d.word, d.shift, d.at, (1 << d.bits) - 1, int(d.part.name in _DEAR or d.bits == 16))
             for d in rules.dims(layout, slots)
         ),
     )  # fmt: skip
