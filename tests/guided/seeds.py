@@ -139,7 +139,9 @@ def _connections() -> Iterable[bytes]:
         yield frames([*opened, *halves, client.ack(4), *halves, client.data(2, b"contradicts"), client.data(0, b"", "FA")]) + clock(36)
     yield frames([client.data(0, sent[:1400]), client.data(1400, b"x")]) + clock(37) + frames([client.data(9, b"GET / HTTP/1.1\r\n")])
     client = Connection(5)
-    yield frames([client.syn(), client.answer()[:54] + b"\1\1\3\3\7\0\0\0", client.data(0, request())])
+    cut_off = bytearray(client.answer()[:54] + b"\1\1\3\3")  # an option that ends behind the frame
+    cut_off[46] = 24 << 2
+    yield frames([client.syn(), bytes(cut_off), client.data(0, request())])
     yield frames([client.syn(), client.answer(), *client.cut(form("a" * 20000), 1400), client.ack(15000), *client.cut(request(), 9)])
     full = [Connection(5, f"192.0.2.9:{port}") for port in range(5000, 5006)]
     yield frames([frame for client in full for frame in (client.syn(), client.data(0, request()))]) + clock(37) + frames([full[5].syn()])
