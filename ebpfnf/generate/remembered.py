@@ -1,7 +1,7 @@
 """The flow cache: how a flow's entry is laid out, and what the template needs to make its key and to let it answer.
 
-An entry: the key's words, the generation of tables that it was made under, a bit for each position that is known, then verdicts and
-what each position left in the record. It is made for a chain by itself, whose number is in the key.
+An entry: by which chain and under which generation of tables it was made, a bit for each position that is known, the key's words, then
+verdicts and what each position left in the record.
 """
 
 from __future__ import annotations
@@ -21,8 +21,8 @@ HEADER = 64  # u64 generation, nothing (direct_zero in direct.h)
 _WAYS = 2
 _MMAPABLE = 1 << 10  # linux/bpf.h
 _FLOW = ("l4.sport", "l4.dport", "ip.proto")  # lie in one word of struct flow, with 24 bits of nothing above
-_FLOW_BITS, _CHAIN = 40, "chain"
-_HEAD = (Member("generation", "u64"), Member("known", "u32"), Member("turn", "u32"))
+_FLOW_BITS = 40
+_HEAD = (Member("made", "u64"), Member("known", "u32"), Member("turn", "u32"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +39,7 @@ class FlowCache:
 
     @property
     def _stride(self) -> int:
-        entries = [[Member("key", "u64", len(_words(r, self.fields))), *_HEAD, *_kept(self, r)] for r in self.graph.remembered]
+        entries = [[*_HEAD, Member("key", "u64", len(_words(r, self.fields))), *_kept(self, r)] for r in self.graph.remembered]
         return -(-max(map(struct_size, entries)) // 64) * 64
 
     @property
@@ -130,13 +130,12 @@ def _words(remembered: Remembered, fields: Fields) -> list[list[View]]:
             left.pop(name)
         words.append([_part("flow", "ends", 0)])
         room.append(64 - _FLOW_BITS)
-    narrow = [(name, _bits(name, fields)) for name in left] + [(_CHAIN, 8)]
-    for name, bits in sorted(narrow, key=lambda one: (-one[1], one[0])):
+    for name, bits in sorted(((name, _bits(name, fields)) for name in left), key=lambda one: (-one[1], one[0])):
         at = next((k for k, free in enumerate(room) if free >= bits), len(words))
         if at == len(words):
             words.append([])
             room.append(64)
-        kind = "chain" if name == _CHAIN else "mac" if bits == 48 else "metadata" if name.startswith("m.") else "header"
+        kind = "mac" if bits == 48 else "metadata" if name.startswith("m.") else "header"
         words[at].append(_part(kind, name, 64 - room[at]))
         room[at] -= bits
     return words

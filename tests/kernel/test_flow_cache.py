@@ -136,6 +136,60 @@ def test_with_it_the_programs_do_what_the_model_says(tmp_path: Path) -> None:
     assert compare(Remembering(**values), tmp_path, 5, 700, ("mnf", "chain")) == 2 * 700
 
 
+SHARED = """
+ebpfnf: 1
+deployment: shared
+flow_cache: 2
+ports:
+  wan: {interface: wan0}
+vnfs:
+  all: {vnf: edge-firewall, rules: [{allow: {l4.dport: 80}}], default: deny}
+  low: {vnf: layer2}
+chains:
+  short: {on: wan, match: {ip.dst: 198.51.100.1}, path: [low], then: drop}
+  long: {on: wan, match: {ip.dst: 198.51.100.2}, path: [all], then: pass}
+"""
+LAYER2 = """
+vnf: layer2
+summary: a short key, and so many answers behind it that they reach over the longest
+mnfs:
+  n0: {mnf: acl_l2, rules: [{deny: {eth.src: "02:00:00:00:03:00"}}]}
+""" + "".join(f"  n{k}: {{mnf: passing, unless: {k}}}\n" for k in range(1, 32))
+PASSING = """
+mnf: passing
+summary: passes frames but those to one host
+reads: [eth.dst]
+writes: []
+verdicts: [NEXT, PASS]
+params:
+  unless: {type: u8, default: 0, doc: the last byte of that host}
+"""
+
+
+def test_chains_with_keys_of_different_lengths_share_the_same_two_places(tmp_path: Path) -> None:
+    """Whose entry it is, what is known and whose turn it is lie alike in all: one chain's packets touch no answer of another's."""
+    files = {
+        "chain.yaml": SHARED,
+        "vnfs/layer2.yaml": LAYER2,
+        "mnfs/passing/mnf.yaml": PASSING,
+        "mnfs/passing/mnf.c": "MNF(struct pkt *pkt)\n{\n\treturn get_eth_dst(pkt).b[5] > cfg.unless ? NEXT : PASS;\n}\n",
+    }
+    for name, text in files.items():
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text(text)
+    shared = pipeline.build_file(tmp_path / "chain.yaml")
+    with PrivateCopy(pipeline.build(replace(spec.load(tmp_path / "chain.yaml"), flow_cache=256))):
+        pass  # the verifier knows the bound of 384 bytes times any number
+    allowed, denied, short = (build(f"tcp 192.0.2.9:4000 > 198.51.100.{to} flags S") for to in ("2:80", "2:81", "1:80"))
+    right = {allowed: "chain.long.out", denied: "all.acl_deny"}
+    with PrivateCopy(shared) as copy:
+        for k in range(1, 32):
+            other = bytes((2, 0, 0, 0, 0, k)) + short[6:]
+            right[other] = f"low.n{k}.pass"
+            for frame in (other, allowed, other, denied) * 4:
+                assert copy.run(frame, "wan", 1).counter.name == right[frame]
+
+
 def test_a_size_that_none_can_be_is_refused_where_it_stands(tmp_path: Path) -> None:
     for flows in ("-1", "65537", "all"):
         (tmp_path / "chain.yaml").write_text(CHAIN.replace("NAME", "x").replace("MODE", "auto").replace("FLOWS", flows))
