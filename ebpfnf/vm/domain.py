@@ -138,7 +138,7 @@ class Hypervisor:
         for domain in self._connection.listAllDomains():
             try:
                 about = ET.fromstring(domain.XMLDesc())
-                state = _STATES.get(domain.state()[0], "shut")
+                state = _STATES.get(domain.state()[0], "shut") if self.runs(domain.name()) else "crashed"  # libvirt notices later
             except self._library.libvirtError:
                 continue  # gone meanwhile
             accelerator = "kvm" if about.get("type") == "kvm" else "tcg"
