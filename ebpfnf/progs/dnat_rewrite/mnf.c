@@ -2,7 +2,8 @@
 
 static inline int LOCAL(alive)(const struct sessions_value *session, u64 now)
 {
-	return session && now - session->last_seen < cfg.idle;
+	/* signed: a packet that was in a VM, or that another CPU's overtakes, is older than what the table holds */
+	return session && (s64)(now - session->last_seen) < (s64)cfg.idle;
 }
 
 static inline u32 LOCAL(restore)(struct pkt *pkt)
