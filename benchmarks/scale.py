@@ -12,7 +12,7 @@ from ebpfnf.model import Bundle, Deployment
 
 _BACKINGS = ("kernel", "direct")
 _MOST_IN_KERNEL = 4096  # rules of an acl behind a kernel map
-_LIGHT = """\
+LIGHT = """\
 mnf: light
 summary: Refuse one port.
 reads: [l4.sport]
@@ -23,20 +23,20 @@ params:
 reasons:
   refused: it comes from the port
 """
-_COUNTING = _LIGHT.replace("light", "counting") + "state:\n  seen: {table: counter, value: u64, size: 4}\n"
-_CHECK = "return pkt->flow.sport == cfg.port ? DROP(refused) : NEXT;"  # a constant that no compiler knows, so that nothing is folded
+_COUNTING = LIGHT.replace("light", "counting") + "state:\n  seen: {table: counter, value: u64, size: 4}\n"
+CHECK = "return pkt->flow.sport == cfg.port ? DROP(refused) : NEXT;"  # a constant that no compiler knows, so that nothing is folded
 
 
 def light(count: int, name: str) -> Deployment:
     """So many small mNFs, each of which compares a field, or counts in a table of its own besides."""
-    body = f"MNF(struct pkt *pkt)\n{{\n\t{'seen_add(1, 1); ' if name == 'counting' else ''}{_CHECK}\n}}\n"
+    body = f"MNF(struct pkt *pkt)\n{{\n\t{'seen_add(1, 1); ' if name == 'counting' else ''}{CHECK}\n}}\n"
     nodes = "\n".join(f"  n{k}: {{mnf: {name}, port: {k + 1}}}" for k in range(count))
     template = f"vnf: lights\nsummary: Small mNFs.\nmnfs:\n{nodes}\n"
     text = (
         f"ebpfnf: 1\ndeployment: {name}-{count}\noptimise: false\nports:\n  wan: {{interface: eth0}}\n  lan: {{interface: eth1}}\n"
         'vnfs:\n  all: {vnf: lights}\nchains:\n  c: {on: wan, match: {}, path: [all], then: "out: lan"}\n'
     )
-    return chains.load(text, {"lights": template}, {name: (_COUNTING if name == "counting" else _LIGHT, body)})
+    return chains.load(text, {"lights": template}, {name: (_COUNTING if name == "counting" else LIGHT, body)})
 
 
 def light_mnfs(rounds: int = ROUNDS, counts: Sequence[int] = (1, 2, 4, 8, 16, 32)) -> list[Figure]:

@@ -14,6 +14,7 @@ from benchmarks.frames import Mix
 from benchmarks.measure import ROUNDS, Figure, figure, ratio
 from benchmarks.memory import Memory
 from benchmarks.predict import deployment
+from benchmarks.scale import CHECK, LIGHT
 from ebpfnf import pipeline
 from ebpfnf.analyse import profile
 from ebpfnf.generate import segment
@@ -21,15 +22,6 @@ from ebpfnf.model import Bundle, Deployment, Graph, Segments
 
 _PATHS = (("stats", "edge"), ("stats", "lb"), ("edge", "stats", "waf"), ("edge", "stats", "lb"), ("edge", "stats", "waf", "stats"))
 _NEAR = 8  # others that are timed again
-_LIGHT = """\
-mnf: light
-summary: Refuse one port.
-reads: [l4.sport]
-writes: []
-verdicts: [NEXT, DROP]
-reasons:
-  refused: it comes from port 1
-"""
 _HEAVY = """\
 mnf: heavy
 summary: Refuse what adds up to one number; two of them are more than the verifier looks at.
@@ -39,7 +31,6 @@ verdicts: [NEXT, DROP]
 reasons:
   refused: it adds up to one
 """
-_LIGHT_BODY = "MNF(struct pkt *pkt)\n{\n\treturn pkt->flow.sport == bpf_htons(1) ? DROP(refused) : NEXT;\n}\n"
 _HEAVY_BODY = """\
 MNF(struct pkt *pkt)
 {
@@ -66,9 +57,11 @@ def heavy(order: Sequence[str]) -> Deployment:
         'vnfs:\n  all: {vnf: several}\nchains:\n  c: {on: wan, match: {}, path: [all], then: "out: lan"}\n'
         'expect:\n  - {on: wan, packet: "tcp 192.0.2.9:4000 > 198.51.100.7:80 flags PA size 64", verdict: REDIRECT, port: lan}\n'
     )
-    nodes = "\n".join(f"  n{k}: {{mnf: {name}}}" for k, name in enumerate(order))
+    own = {"light": "{mnf: light, port: 1}", "heavy": "{mnf: heavy}"}
+    nodes = "\n".join(f"  n{k}: {own[name]}" for k, name in enumerate(order))
     template = f"vnf: several\nsummary: Light and heavy mNFs.\nmnfs:\n{nodes}\n"
-    return chains.load(text, {"several": template}, {"light": (_LIGHT, _LIGHT_BODY), "heavy": (_HEAVY, _HEAVY_BODY)})
+    bodies = {"light": (LIGHT, f"MNF(struct pkt *pkt)\n{{\n\t{CHECK}\n}}\n"), "heavy": (_HEAVY, _HEAVY_BODY)}
+    return chains.load(text, {"several": template}, bodies)
 
 
 def cases() -> Iterator[tuple[str, Deployment, Deployment]]:

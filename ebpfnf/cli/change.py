@@ -10,6 +10,7 @@ import typer
 
 from ebpfnf.cli import draw, everywhere, explain, text
 from ebpfnf.cli.common import (
+    PENDING,
     ChainFile,
     Deployment,
     DiscardOption,
@@ -31,8 +32,6 @@ from ebpfnf.errors import EbpfnfError, PrivilegeError
 
 if TYPE_CHECKING:
     from ebpfnf.fleet.host import Host
-
-PENDING = 2
 
 
 def plan(

@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from ebpfnf.model import Bundle
     from ebpfnf.model import Deployment as Said
 
+PENDING = 2  # exit code: there are changes to be made
+
 ChainFile = Annotated[Path, typer.Argument(metavar="CHAIN.YAML", help="The deployment's file.", show_default=False)]
 Deployment = Annotated[str, typer.Argument(metavar="DEPLOYMENT", help="A deployment's name.", show_default=False)]
 OutputOption = Annotated[Output, typer.Option("-o", "--output", help="How the result is printed.")]

@@ -12,6 +12,7 @@ import typer
 
 from ebpfnf.cli import everywhere, text
 from ebpfnf.cli.common import (
+    PENDING,
     ChainFile,
     Deployment,
     DiscardOption,
@@ -29,7 +30,6 @@ from ebpfnf.cli.common import built as _built
 from ebpfnf.cli.text import Output
 from ebpfnf.errors import EbpfnfError
 
-PENDING = 2
 Inventory = Annotated[
     str, typer.Option("--hosts", metavar="FILE[:GROUP]", help="Inventory, and a group or host in it.", show_default=False)
 ]

@@ -13,7 +13,7 @@ import ebpfnf
 
 FOLDER = "/var/lib/ebpfnf/agent"
 _PARTS = ("__init__.py", "model/*.py", "errors.py", "names.py", "bundle.py", "tables/**/*.py", "kernel/**/*.py", "agent/**/*.py")
-_VM = ("__init__", "control", "crew", "domain", "foreign", "health", "lifecycle", "qemu", "tap")  # of vm/: not what builds
+_VM = ("__init__", "control", "crew", "domain", "emulator", "foreign", "health", "lifecycle", "qemu", "tap")  # of vm/: not what builds
 # The zip that runs stays as long as it runs (install.py looks for the lock), also when what led to it leads elsewhere by now.
 _MAIN = """\
 import fcntl, gc, os, sys

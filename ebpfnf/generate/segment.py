@@ -70,8 +70,8 @@ def _cuts(graph: Graph, costs: Costs, alone: frozenset[str]) -> Iterator[tuple[t
     behind = behind_vms(graph)
     order = sorted(graph.positions, key=lambda position: position.index in behind)  # topological too: none of them leads back
     place = {p.index: i for i, p in enumerate(order)}
-    mnf = {stage.id: stage.mnf.name if stage.mnf.runs_in == "xdp" else VM for stage in graph.stages}
-    steps = list(accumulate((costs.steps(mnf[p.stage]) for p in order), initial=0))
+    names = _names(graph)
+    steps = list(accumulate((costs.steps(names[p.stage]) for p in order), initial=0))
     single = list(accumulate((p.stage in alone for p in order), initial=0))
     parts, machines = partings(graph), vm_positions(graph)
     came = [-1 if p.index in graph.entries.values() else i for i, p in enumerate(order)]  # where the straight way in comes from
@@ -122,7 +122,7 @@ def _calls(graph: Graph, segments: Segments) -> dict[str, int]:
 
 def expected(graph: Graph, segments: Segments, costs: Costs) -> dict[str, float]:
     """Ns of a packet that goes straight through each chain, without what VMs do; where its path parts, of the dearest class."""
-    names = {stage.id: stage.mnf.name if stage.mnf.runs_in == "xdp" else VM for stage in graph.stages}
+    names = _names(graph)
     home = {index: k for k, group in enumerate(segments.groups) for index in group}
     hop = costs.hop(len(segments.groups))
     onward: dict[int, list[int]] = defaultdict(list)
@@ -137,6 +137,11 @@ def expected(graph: Graph, segments: Segments, costs: Costs) -> dict[str, float]
         found[position.index] = costs.of(BESIDE if position.index in graph.beside else names[position.stage]) + rest
     entries = {chain: (found[at] + (hop if home[at] else 0.0) if at >= 0 else 0.0) for chain, at in graph.entries.items()}
     return {chain.name: costs.entry + entries[chain.name] for chain in graph.deployment.chains}
+
+
+def _names(graph: Graph) -> dict[str, str]:
+    """By which a profile knows the stages."""
+    return {stage.id: stage.mnf.name if stage.mnf.runs_in == "xdp" else VM for stage in graph.stages}
 
 
 def _chain(graph: Graph) -> Segments:

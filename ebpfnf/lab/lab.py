@@ -22,7 +22,7 @@ from ebpfnf.errors import AgentError, PrivilegeError
 from ebpfnf.lab import namespaces, processes
 from ebpfnf.lab.topology import DEMO, TOPOLOGIES, Host, Topology
 from ebpfnf.names import KEBAB_WANTED, is_kebab
-from ebpfnf.vm import HOME
+from ebpfnf.vm import HOME, emulator
 
 STATE = Path("/run/ebpfnf/lab")
 _PREFIX = "ebpfnf-"
@@ -154,10 +154,9 @@ class Lab:
 def _end_guests(home: Path) -> None:
     """What deployments in a namespace left of VMs: emulators, which would keep it, and files, which another of its number would find."""
     for file in home.glob("libvirt/run/qemu/*.pid"):
-        with suppress(OSError, ValueError):
-            pid = int(file.read_text())
-            if f"guest={file.stem}," in Path(f"/proc/{pid}/cmdline").read_text():
-                os.kill(pid, signal.SIGKILL)
+        if process := emulator.process(file):
+            with suppress(ProcessLookupError):
+                os.kill(process, signal.SIGKILL)
     shutil.rmtree(home, ignore_errors=True)
 
 

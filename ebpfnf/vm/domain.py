@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Any
 
 from ebpfnf.errors import AgentError
-from ebpfnf.vm import HOME
+from ebpfnf.vm import HOME, emulator
 
 MEMORY_MIB = 16
 INSTALL = "apt-get install qemu-system-x86 libvirt-daemon-driver-qemu libvirt-daemon-system python3-libvirt"
@@ -189,11 +189,7 @@ class Hypervisor:
 
     def _process(self, name: str) -> int:
         """The emulator of a guest, 0 where there is none that we see."""
-        with contextlib.suppress(OSError, ValueError):
-            process = int((self._run / "qemu" / f"{name}.pid").read_text())
-            if f"guest={name}," in Path(f"/proc/{process}/cmdline").read_text():
-                return process
-        return 0
+        return emulator.process(self._run / "qemu" / f"{name}.pid")
 
 
 @contextmanager

@@ -155,7 +155,7 @@ def test_drop_is_counted_and_ends_with_the_fault(edge: Edge, tmp_path: Path) -> 
 
 def test_haproxy_behind_one_port_is_spoken_to_and_speaks_for_itself() -> None:
     if not shutil.which("haproxy"):
-        pytest.skip("HAProxy is not installed")
+        pytest.skip("missing: haproxy (apt-get install haproxy)")
     with a_lab() as edge:
         script, dut = str(EXAMPLE / "proxy.sh"), edge.lab.namespace("dut")
         subprocess.run([script, "up", dut], check=True)
