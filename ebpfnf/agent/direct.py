@@ -8,7 +8,7 @@ waits for it only where that is not noted: because it is too early, or because t
 from __future__ import annotations
 
 import _thread
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, TypeVar
 
 from ebpfnf.errors import TableError
@@ -18,6 +18,7 @@ from ebpfnf.model import Table
 from ebpfnf.tables import acl, maglev
 from ebpfnf.tables.direct import exact, prefix, rules, shape
 from ebpfnf.tables.direct.place import FILLED, HEADER, MADE, SECOND, SECOND_SMALL, SETTLED, TURN, stagger
+from ebpfnf.tables.direct.rules import Place
 from ebpfnf.tables.layout import key_type, value_type
 
 T = TypeVar("T")
@@ -42,8 +43,8 @@ def read_rule(table: Table, live: Map, number: int) -> acl.Row | None:
         small, alive = area.rules(part)
         found = next((row for row in small if row.number == number), None)
         if found is None and table.slots:
-            first, count = area.place(state, number)
-            found = area.row(area.half(state), number, first, count) if count and _bit(alive, first) else None
+            place = area.place(state, number)
+            found = area.row(area.half(state), number, place) if place.bits & alive else None
         return found
 
     return Area(table, live).steady(find)
@@ -54,7 +55,7 @@ def write(table: Table, live: Map, rows: Mapping[Any, Any]) -> None:
     area = Area(table, live)
     ordered = [row for _, row in sorted(rows.items())] if table.kind == "acl" else []
     large = ordered if table.slots else []
-    small = area.small_part([] if large else ordered, (1 << sum(len(row.records) for row in large)) - 1) if table.kind == "acl" else b""
+    small = area.small_part([] if large else ordered, area.all_of(large)) if table.kind == "acl" else b""
     area.turn(area.state(), half(table, rows, large), small)
 
 
@@ -67,14 +68,14 @@ def change_rule(table: Table, live: Map, number: int, row: acl.Row | None) -> bo
     state = area.filled()
     small, alive = area.rules(area.small(state))
     rest = [one for one in small if one.number != number]
-    first, count = area.place(state, number) if table.slots else (0, 0)
-    there = len(rest) < len(small) or (bool(count) and _bit(alive, first))
+    place = area.place(state, number) if table.slots else Place()
+    there = len(rest) < len(small) or bool(place.bits & alive)
     if row is not None:
         rest = sorted([*rest, row], key=lambda one: one.number)
     if row is None and not there:
         return False
-    if not table.slots or sum(len(one.records) for one in rest) <= shape.small_records(table):
-        area.turn(state, None, area.small_part(rest, alive & ~((1 << count) - 1 << first)))
+    if not table.slots or area.records(rest) <= shape.small_records(table):
+        area.turn(state, None, area.small_part(rest, alive & ~place.bits))
         return there
     rows = {one: content for one, content in _rows(area, state, area.small(state)).items() if one != number}
     write(table, live, rows if row is None else {**rows, number: row})
@@ -127,10 +128,6 @@ def _rows(area: Area, state: int, part: bytes) -> dict[Any, Any]:
     return {**area.large(state, alive), **{row.number: row for row in small}}
 
 
-def _bit(bits: int, place: int) -> bool:
-    return bool(bits >> place & 1)
-
-
 class Area:
     """A direct table's memory; of it that is mapped which is looked at."""
 
@@ -180,7 +177,7 @@ class Area:
         return bytes(self._small_memory(state))
 
     def rules(self, part: bytes) -> tuple[list[acl.Row], int]:
-        """The rules in a small part, and a bit for each record of the large one that counts."""
+        """The rules in a small part, and a bit for each term of the large one that counts."""
         alive_at = shape.alive_at(self.table, self._value)
         alive = int.from_bytes(part[alive_at : alive_at + self.table.slots // 8], "little")
         return acl.split(shape.acl_layout(self.table), self._value, shape.small_records(self.table), part), alive
@@ -190,16 +187,24 @@ class Area:
         if not self.table.slots:
             return {}
         half = self.half(state)
-        return {number: self.row(half, number, *place) for number, place in rules.index(half).items() if _bit(alive, place[0])}
+        return {number: self.row(half, number, place) for number, place in rules.index(half).items() if place.bits & alive}
 
-    def place(self, state: int, number: int) -> tuple[int, int]:
-        """First record of a rule in the large part, and how many; (0, 0) where it is not there."""
+    def place(self, state: int, number: int) -> Place:
+        """Where in the large part a rule stands."""
         start, end = rules.index_at(self.half(state, 0, HEADER))
-        return rules.find(self.half(state, start, end), number) if start < end else (0, 0)
+        return rules.find(self.half(state, start, end), number) if start < end else Place()
 
-    def row(self, half: memoryview, number: int, first: int, count: int) -> acl.Row:
+    def row(self, half: memoryview, number: int, place: Place) -> acl.Row:
         """A rule of the large part."""
-        return rules.row(shape.acl_layout(self.table), self._value.size, self.table.slots, half, number, first, count)
+        return rules.row(shape.acl_layout(self.table), self._value.size, self.table.slots, half, number, place)
+
+    def records(self, rows: Iterable[acl.Row]) -> int:
+        """How many records of a small part these rules take."""
+        return sum(acl.combinations(shape.acl_layout(self.table), row) for row in rows)
+
+    def all_of(self, rows: Iterable[acl.Row]) -> int:
+        """A bit for each term of a large part of these rules."""
+        return sum(place.bits for place in rules.places(shape.acl_layout(self.table), rows).values())
 
     def small_part(self, rows: Sequence[acl.Row], alive: int) -> bytes:
         """A small part of these rules."""

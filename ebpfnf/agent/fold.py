@@ -10,13 +10,11 @@ from __future__ import annotations
 import _thread
 import os
 import time
-from itertools import accumulate
 
 from ebpfnf.agent import direct, journal
 from ebpfnf.kernel import probe
 from ebpfnf.kernel.maps import Map
 from ebpfnf.model import Table
-from ebpfnf.tables import acl
 from ebpfnf.tables.direct import rules, shape
 
 _STREAMS = (0, 1, 2)
@@ -31,7 +29,7 @@ def begin(deployment: str, table: Table, live: Map) -> None:
     area = direct.Area(table, live)
     state, made = area.filled(), area.made()
     small = area.small(state)
-    if sum(len(row.records) for row in area.rules(small)[0]) <= rules.FOLDED:
+    if area.records(area.rules(small)[0]) <= rules.FOLDED:
         return
     name = journal.folding(deployment)
     lock = journal.take(name)
@@ -55,11 +53,11 @@ def begin(deployment: str, table: Table, live: Map) -> None:
 
 def _fold(deployment: str, area: direct.Area, state: int, small: bytes, made: int) -> None:
     probe.grace()  # from now on nobody looks at the other half
-    layout, old = shape.acl_layout(area.table), rules.index(area.half(state))
+    old = rules.index(area.half(state))
     then, alive = area.rules(small)
     before = {**area.large(state, alive), **{row.number: row for row in then}}
     ordered = [row for _, row in sorted(before.items())]
-    half, places = direct.half(area.table, {}, ordered), _places(ordered)
+    half, places = direct.half(area.table, {}, ordered), rules.places(shape.acl_layout(area.table), ordered)
     for start in range(0, len(half), _PIECE):
         with journal.locked(deployment):
             if not area.untouched(state, made):
@@ -71,16 +69,8 @@ def _fold(deployment: str, area: direct.Area, state: int, small: bytes, made: in
             return
         state = area.filled()
         rest, still = area.rules(area.small(state))
-        stays = {row.number for row in rest if row.number in before and acl.same(layout, row, before[row.number])}
+        stays = {row.number for row in rest if before.get(row.number) == row}
         dead = alive & ~still
-        gone = {row.number for row in then} | {number for number, (first, _) in old.items() if dead >> first & 1}
-        new = (1 << sum(len(row.records) for row in ordered)) - 1
-        for first, count in (places[number] for number in gone - stays):
-            new &= ~((1 << count) - 1 << first)
+        gone = {row.number for row in then} | {number for number, place in old.items() if place.bits & dead}
+        new = sum(place.bits for number, place in places.items() if number not in gone - stays)
         area.turn(state, b"", area.small_part([row for row in rest if row.number not in stays], new))
-
-
-def _places(rows: list[acl.Row]) -> dict[int, tuple[int, int]]:
-    """First record of each rule, and how many, as `rules.build` numbers them."""
-    firsts = accumulate((len(row.records) for row in rows), initial=0)
-    return {row.number: (first, len(row.records)) for row, first in zip(rows, firsts, strict=False)}

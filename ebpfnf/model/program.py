@@ -55,7 +55,7 @@ class Table:
     layout: str = ""  # digest of key, value and kind: part of a kept map's pin
     backing: str = "kernel"  # kernel | direct: what stands behind it
     room: int = 0  # direct, filled by the operator: bytes of one half of it
-    slots: int = 0  # direct acl: records that its large part holds
+    slots: int = 0  # direct acl: terms that its large part holds
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,8 +1,9 @@
-"""Rules over packet fields, as records that a program compares one by one: the first that fits decides.
+"""Rules over packet fields: as lists of bits, and as records that a program compares one by one, of which the first that fits decides.
 
-A rule is `{"match": {field: [values]}, ...value fields}`. A list means any of, so a rule becomes one record for each
-combination; combinations of an IPv4 with an IPv6 value can't match and make none. All small fields share words of 64 bits,
-so that a program compares a record by a few xors and masks and one branch. A table is one blob, replaced as a whole:
+A rule is `{"match": {field: [values]}, ...value fields}`. A list means any of. What has room for a list takes a rule as a *term*, or two
+where it names addresses of both IP versions, which never meet (`terms`; tables/direct/rules.py). Where records are compared, a rule
+becomes one for each combination. All small fields share words of 64 bits, so that a program compares a record by a few xors and masks and
+one branch. Such a table is one blob, replaced as a whole:
 
     u32 rules, records; struct record records[capacity + 1]; value values[capacity]; u32 numbers[capacity]
 
@@ -14,18 +15,18 @@ from __future__ import annotations
 import itertools
 import math
 import struct
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Any
 
 from ebpfnf.errors import TableError
-from ebpfnf.tables.match import MatchField, bits_of, family, presence, text_of
+from ebpfnf.tables.match import Bits, MatchField, bits_of, presence, text_of, version_of
 from ebpfnf.tables.types import Type
 
-_MOST = 1 << 16  # combinations of one rule: beyond that, say so instead of filling memory
 _HEADER = 8
 _ANY = (0, 65535)
+Term = tuple[tuple[Bits, ...], ...]  # of each part of a layout: what the packet's may be; none: anything
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +42,6 @@ class Rule:
 class Record:
     """One combination of a rule's values: (value, mask) of each word, (low, high) of each range."""
 
-    rule: int  # 0-based index of the rule
     words: tuple[tuple[int, int], ...]
     ranges: tuple[tuple[int, int], ...]
     named: int  # bit i: the rule names field i; tells a prefix of length 0 from a field left out
@@ -49,10 +49,12 @@ class Record:
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """A rule as it lies in a blob: its number, its records (their `rule` is not set), its value."""
+    """A rule in bits, in one form only: rows are equal where rules are."""
 
     number: int
-    records: tuple[bytes, ...]
+    lists: tuple[tuple[Bits, ...], ...]  # of each field of the layout: what the packet's may be; none: the rule does not name it
+    require: int
+    exclude: int
     value: bytes
 
 
@@ -65,6 +67,11 @@ class Part:
     shift: int
     bits: int
     field: MatchField | None  # None: the presence bits, or the IP version that address fields imply
+    place: int  # of the field in the layout's; -1: none
+
+    @property
+    def range(self) -> bool:
+        return self.field is not None and self.field.match == "range"
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,14 +82,13 @@ class Layout:
     parts: tuple[Part, ...]
     words: int
     ranges: int
-
-    @property
-    def rule_at(self) -> int:
-        return 16 * self.words + 4 * self.ranges
+    have: int  # which part the presence bits are
+    version: int  # which the IP version is; -1: none
+    form: struct.Struct  # values and masks of the words, lows and highs of the ranges, rule, named
 
     @property
     def record_size(self) -> int:
-        return -(-(self.rule_at + 8) // 8) * 8
+        return -(-self.form.size // 8) * 8
 
     def blob_size(self, capacity: int, value: Type) -> int:
         return self.numbers_at(capacity, value) + 4 * capacity
@@ -99,72 +105,117 @@ def layout_of(fields: tuple[MatchField, ...]) -> Layout:
     """Wide fields get words of their own; the presence bits, the IP version and small fields share what follows."""
     parts, ranges = [], 0
     word = 0
-    for field in fields:
+    for place, field in enumerate(fields):
         if field.match == "range":
-            parts.append(Part(field.name, ranges, 0, 16, field))
+            parts.append(Part(field.name, ranges, 0, 16, field, place))
             ranges += 1
         elif field.words:
-            parts.append(Part(field.name, word, 0, 64, field))
+            parts.append(Part(field.name, word, 0, 64, field, place))
             word += field.words
-    small = [Part("have", 0, 0, 16, None)]
+    small = [Part("have", 0, 0, 16, None, -1)]
     if any(f.type == "prefix" for f in fields) and not any(f.name == "ip.version" for f in fields):
-        small.append(Part("ip.version", 0, 0, 8, None))
-    small += [Part(f.name, 0, 0, f.bits, f) for f in fields if f.bits]
+        small.append(Part("ip.version", 0, 0, 8, None, -1))
+    small += [Part(f.name, 0, 0, f.bits, f, place) for place, f in enumerate(fields) if f.bits]
     shift = 0
     for part in small:
         if shift + part.bits > 64:
             word, shift = word + 1, 0
-        parts.append(Part(part.name, word, shift, part.bits, part.field))
+        parts.append(replace(part, word=word, shift=shift))
         shift += part.bits
-    return Layout(tuple(fields), tuple(parts), word + 1, ranges)
+    names = [part.name for part in parts]
+    version = names.index("ip.version") if "ip.version" in names else -1
+    form = struct.Struct(f"={2 * (word + 1)}Q{2 * ranges}HII")
+    return Layout(tuple(fields), tuple(parts), word + 1, ranges, names.index("have"), version, form)
 
 
-def compile_rules(fields: tuple[MatchField, ...], rules: Sequence[Rule]) -> list[Record]:
-    """The records of the rules, in order. TableError names the rule, counted from 1, and what was wanted."""
-    layout = layout_of(fields)
-    return [record for index, rule in enumerate(rules) for record in _compile(layout, index, index + 1, rule)]
+def compile_rule(layout: Layout, number: int, rule: Rule, value: bytes = b"") -> Row:
+    """The row of a rule; TableError says what was wanted. Values that only the other IP version could meet are left out."""
+    known = {field.name: field for field in layout.fields}
+    for name, values in rule.match.items():
+        if name not in known:
+            raise TableError(f"rule {number}: '{name}' is not among the fields of this table: " + ", ".join(known))
+        if not values:
+            raise TableError(f"rule {number}: '{name}' has no values")
+    lists = [_bits(number, field, rule.match.get(field.name, ())) for field in layout.fields]
+    named = [versions for versions in map(_versions, layout.fields, lists) if versions]
+    common = [version for version in (named[0] if named else (0,)) if all(version in versions for versions in named)]
+    if not common:
+        raise TableError(f"rule {number} can't match: it wants both IPv4 and IPv6")
+    kept = tuple(
+        tuple(bits for version in common for bits in own if version_of(field, bits) == version) if _versions(field, own) else own
+        for field, own in zip(layout.fields, lists, strict=True)
+    )
+    have = presence(known[name] for name in rule.match)
+    return Row(number, kept, rule.require & ~have, rule.exclude & ~(have | rule.require), value)
 
 
 def make_row(layout: Layout, kind: Type, number: int, rule: Rule, value: Any) -> Row:
     """The row of a rule and its canonical value; TableError says what was wanted."""
-    records = tuple(encode_record(layout, record) for record in _compile(layout, -1, number, rule))
-    return Row(number, records, kind.encode(value))
+    return compile_rule(layout, number, rule, kind.encode(value))
 
 
 def read_row(layout: Layout, kind: Type, row: Row) -> tuple[Rule, Any]:
     """What `make_row` was given; each field's values in their normal spelling."""
-    have = without = 0
-    match: dict[str, list[Any]] = {}
-    places = {part.name: part for part in layout.parts}
-    for record in (decode_record(layout, data) for data in row.records):
-        ((value, mask),) = _bits_at(record, places["have"])
-        have, without = value, mask & ~value
-        for place, field in enumerate(layout.fields):
-            if record.named >> place & 1:
-                text = text_of(field, _bits_at(record, places[field.name]))
-                if text not in (values := match.setdefault(field.name, [])):
-                    values.append(text)
-    known = {field.name: field for field in layout.fields}
-    return Rule(match, have & ~presence(match, known), without), kind.decode(row.value)
+    match = {field.name: [text_of(field, bits) for bits in own] for field, own in zip(layout.fields, row.lists, strict=True) if own}
+    return Rule(match, row.require, row.exclude), kind.decode(row.value)
 
 
-def same(layout: Layout, one: Row, other: Row) -> bool:
-    """Whether both are the same rule, wherever they stand: `join` writes the place into their records."""
-    at = layout.rule_at
-    bare = ([(data[:at], data[at + 4 :]) for data in row.records] for row in (one, other))
-    return one.number == other.number and one.value == other.value and next(bare) == next(bare)
+def terms(layout: Layout, row: Row) -> list[Term]:
+    """What the rule asks of the parts of a packet; a second term where it names addresses of both IP versions."""
+    named = [(field, own) for field, own in zip(layout.fields, row.lists, strict=True) if own]
+    versions = next((each for field, own in named if (each := _versions(field, own))), (0,))
+    have = row.require | presence(field for field, _ in named)
+    found: list[Term] = []
+    for version in versions:
+        term = [row.lists[part.place] if part.place >= 0 else () for part in layout.parts]
+        if have | row.exclude:
+            term[layout.have] = (((have, have | row.exclude),),)
+        if len(versions) > 1:
+            pairs = zip(layout.parts, term, strict=True)
+            term = [tuple(bits for bits in own if not part.field or version_of(part.field, bits) in (0, version)) for part, own in pairs]
+        if version:
+            term[layout.version] = (((version, 255),),)
+        found.append(tuple(term))
+    return found
+
+
+def combinations(layout: Layout, row: Row) -> int:
+    """How many records the rule becomes."""
+    return sum(map(_combinations, terms(layout, row)))
+
+
+def pack_row(row: Row) -> bytes:
+    """A row without its number and value, in words of 64 bits."""
+    words = [row.require, row.exclude]
+    for own in row.lists:
+        words += [len(own), *(number for bits in own for pair in bits for number in pair)]
+    return struct.pack(f"={len(words)}Q", *words)
+
+
+def unpack_row(layout: Layout, number: int, words: memoryview, value: bytes) -> Row:
+    """The row of which `pack_row` made the beginning of these words."""
+    lists, at = [], 2
+    for field in layout.fields:
+        count, pairs = words[at], field.words or 1
+        numbers = words[at + 1 : at + 1 + 2 * pairs * count]
+        own = list(zip(numbers[::2], numbers[1::2], strict=True))
+        lists.append(tuple(tuple(own[start : start + pairs]) for start in range(0, len(own), pairs)))
+        at += 1 + len(numbers)
+    return Row(number, tuple(lists), words[0], words[1], value)
 
 
 def join(layout: Layout, kind: Type, capacity: int, rows: Sequence[Row]) -> bytes:
     """The table as one value. Rows stand in the order in which they are tried."""
-    at = layout.rule_at
-    records = [struct.pack("=I", place).join((data[:at], data[at + 4 :])) for place, row in enumerate(rows, 1) for data in row.records]
-    if len(records) > capacity or len(rows) > capacity:
+    asked = [(place, term) for place, row in enumerate(rows, 1) for term in terms(layout, row)]
+    count = sum(_combinations(term) for _, term in asked)
+    if count > capacity or len(rows) > capacity:
         cure = "use prefixes for lists, or deploy again with the rules in the file"
-        raise TableError(f"the rules became {len(records)} records, the table holds {capacity}", cure=cure)
+        raise TableError(f"the rules became {count} records, the table holds {capacity}", cure=cure)
     blob = bytearray(layout.blob_size(capacity, kind))
-    struct.pack_into("=II", blob, 0, len(rows), len(records))
-    records += [encode_record(layout, None)] * (capacity + 1 - len(records))
+    struct.pack_into("=II", blob, 0, len(rows), count)
+    named = [sum(1 << place for place, own in enumerate(row.lists) if own) for row in rows]
+    records = [encode_record(layout, place, record) for place, term in asked for record in _records(layout, term, named[place - 1])]
+    records += [encode_record(layout, 0, Record(((0, 0),) * layout.words, (_ANY,) * layout.ranges, 0))] * (capacity + 1 - count)
     blob[_HEADER : layout.values_at(capacity)] = b"".join(records)
     values = b"".join(row.value for row in rows)
     blob[layout.values_at(capacity) : layout.values_at(capacity) + len(values)] = values
@@ -176,90 +227,77 @@ def split(layout: Layout, kind: Type, capacity: int, blob: bytes) -> list[Row]:
     """The rows that `join` was given."""
     count, used = struct.unpack_from("=II", blob)
     numbers = struct.unpack_from(f"={count}I", blob, layout.numbers_at(capacity, kind))
-    records: list[list[bytes]] = [[] for _ in numbers]
+    records: list[list[Record]] = [[] for _ in numbers]
     for start in range(_HEADER, _HEADER + used * layout.record_size, layout.record_size):
-        data = blob[start : start + layout.record_size]
-        records[struct.unpack_from("=I", data, layout.rule_at)[0] - 1].append(data)
+        place, record = decode_record(layout, blob[start : start + layout.record_size])
+        records[place - 1].append(record)
     start = layout.values_at(capacity)
     values = [blob[start + place * kind.size : start + (place + 1) * kind.size] for place in range(count)]
-    return [Row(number, tuple(own), value) for number, own, value in zip(numbers, records, values, strict=True)]
+    return [_row(layout, number, own, value) for number, own, value in zip(numbers, records, values, strict=True)]
 
 
-def _compile(layout: Layout, index: int, label: int, rule: Rule) -> list[Record]:
-    """The records of one rule, called `label` in errors."""
-    known = {field.name: field for field in layout.fields}
-    for name, values in rule.match.items():
-        if name not in known:
-            raise TableError(f"rule {label}: '{name}' is not among the fields of this table: " + ", ".join(known))
-        if not values:
-            raise TableError(f"rule {label}: '{name}' has no values")
-    if math.prod(len(values) for values in rule.match.values()) > _MOST:
-        raise TableError(f"rule {label}: its lists combine to more than {_MOST} records", cure="use prefixes or several rules")
-    made = [_record(layout, index, rule, choice) for choice in itertools.product(*_choices(known, rule, label))]
-    if not any(made):
-        raise TableError(f"rule {label} can't match: it wants both IPv4 and IPv6")
-    return [record for record in made if record]
-
-
-def encode_record(layout: Layout, record: Record | None) -> bytes:
-    """The bytes that C sees; None: the record that everything fits and that means no rule."""
-    if record is None:
-        words, ranges, rule, named = ((0, 0),) * layout.words, (_ANY,) * layout.ranges, 0, 0
-    else:
-        words, ranges, rule, named = record.words, record.ranges, record.rule + 1, record.named
-    data = struct.pack(
-        f"={2 * layout.words}Q{2 * layout.ranges}HII", *(v for v, _ in words), *(m for _, m in words),
-        *(low for low, _ in ranges), *(high for _, high in ranges), rule, named,
+def encode_record(layout: Layout, place: int, record: Record) -> bytes:
+    """The bytes that C sees of a record of the rule at this place; 0: no rule."""
+    data = layout.form.pack(
+        *(v for v, _ in record.words), *(m for _, m in record.words),
+        *(low for low, _ in record.ranges), *(high for _, high in record.ranges), place, record.named,
     )  # fmt: skip
     return data.ljust(layout.record_size, b"\0")
 
 
-def decode_record(layout: Layout, data: bytes) -> Record:
-    """The record in these bytes."""
-    numbers = struct.unpack_from(f"={2 * layout.words}Q{2 * layout.ranges}HII", data)
+def decode_record(layout: Layout, data: bytes) -> tuple[int, Record]:
+    """The place of the rule, and the record in these bytes."""
+    numbers = layout.form.unpack_from(data)
     w, r = layout.words, layout.ranges
     low, high = numbers[2 * w : 2 * w + r], numbers[2 * w + r : 2 * w + 2 * r]
     words = tuple(zip(numbers[:w], numbers[w : 2 * w], strict=True))
-    return Record(numbers[-2] - 1, words, tuple(zip(low, high, strict=True)), numbers[-1])
+    return numbers[-2], Record(words, tuple(zip(low, high, strict=True)), numbers[-1])
 
 
-def _choices(known: Mapping[str, MatchField], rule: Rule, label: int) -> list[list[tuple[MatchField, int, tuple[tuple[int, int], ...]]]]:
-    """For each field of the rule its values as (field, family, bits)."""
-    result = []
-    for name, values in rule.match.items():
-        field = known[name]
-        try:
-            result.append([(field, family(field, value), bits_of(field, value)) for value in values])
-        except ValueError as error:
-            raise TableError(f"rule {label}: '{name}': wanted {error}") from None
-    return result
+def _combinations(term: Term) -> int:
+    return math.prod(len(asked) or 1 for asked in term)
 
 
-def _record(layout: Layout, index: int, rule: Rule, choice: Sequence[tuple[MatchField, int, tuple[tuple[int, int], ...]]]) -> Record | None:
-    families = {version for _, version, _ in choice if version}
-    if len(families) > 1:
-        return None
-    chosen = {field.name: bits for field, _, bits in choice}
-    named = sum(1 << place for place, field in enumerate(layout.fields) if field.name in chosen)
-    have = rule.require | presence(chosen, {f.name: f for f in layout.fields})
-    chosen["have"] = ((have, have | rule.exclude),)
-    if families:
-        chosen["ip.version"] = ((families.pop(), 255),)
-    words, ranges = [[0, 0] for _ in range(layout.words)], [_ANY] * layout.ranges
-    for part in layout.parts:
-        if part.name not in chosen:
-            continue
-        if part.field and part.field.match == "range":
-            ranges[part.word] = chosen[part.name][0]
-            continue
-        for offset, (bits, mask) in enumerate(chosen[part.name]):
-            words[part.word + offset][0] |= bits << part.shift
-            words[part.word + offset][1] |= mask << part.shift
-    return Record(index, tuple((v, m) for v, m in words), tuple(ranges), named)
+def _records(layout: Layout, term: Term, named: int) -> Iterator[Record]:
+    """A record for each combination of a term's values."""
+    asked = [(part, own) for part, own in zip(layout.parts, term, strict=True) if own]
+    for choice in itertools.product(*(own for _, own in asked)):
+        words, ranges = [[0, 0] for _ in range(layout.words)], [_ANY] * layout.ranges
+        for (part, _), bits in zip(asked, choice, strict=True):
+            if part.range:
+                ranges[part.word] = bits[0]
+                continue
+            for word, (value, mask) in enumerate(bits, part.word):
+                words[word][0] |= value << part.shift
+                words[word][1] |= mask << part.shift
+        yield Record(tuple((v, m) for v, m in words), tuple(ranges), named)
 
 
-def _bits_at(record: Record, part: Part) -> tuple[tuple[int, int], ...]:
-    if part.field and part.field.match == "range":
+def _row(layout: Layout, number: int, records: Sequence[Record], value: bytes) -> Row:
+    """The row that became these records: each list in the order in which its values first appear."""
+    places = {part.name: part for part in layout.parts}
+    lists = tuple(
+        tuple(dict.fromkeys(_bits_at(record, places[field.name]) for record in records)) if records[0].named >> place & 1 else ()
+        for place, field in enumerate(layout.fields)
+    )
+    ((have, mask),) = _bits_at(records[0], places["have"])
+    return Row(number, lists, have & ~presence(field for field, own in zip(layout.fields, lists, strict=True) if own), mask & ~have, value)
+
+
+def _bits(number: int, field: MatchField, values: Sequence[Any]) -> tuple[Bits, ...]:
+    try:
+        return tuple(dict.fromkeys(bits_of(field, value) for value in values))
+    except ValueError as error:
+        raise TableError(f"rule {number}: '{field.name}': wanted {error}") from None
+
+
+def _versions(field: MatchField, own: Sequence[Bits]) -> tuple[int, ...]:
+    """The IP versions that a list names; none where its values are of no version."""
+    return tuple(dict.fromkeys(version for bits in own if (version := version_of(field, bits))))
+
+
+def _bits_at(record: Record, part: Part) -> Bits:
+    if part.range:
         return (record.ranges[part.word],)
     if part.field and part.field.words:
         return record.words[part.word : part.word + part.field.words]

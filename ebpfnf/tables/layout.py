@@ -17,14 +17,13 @@ from ebpfnf.tables.automaton.grammar import Line
 from ebpfnf.tables.direct import sets, shape
 from ebpfnf.tables.direct.place import MMAPABLE
 from ebpfnf.tables.direct.rules import LARGEST as LARGEST_DIRECT_ACL
-from ebpfnf.tables.match import match_fields
 from ebpfnf.tables.types import Record, Type, ip_bytes, ip_text, type_of
 
 NO_PREALLOC = 1  # BPF_F_NO_PREALLOC, which LPM tries demand
 SMALLEST_ACL = 64
 LARGEST_ACL = 4096  # records in a kernel map: the verifier walks through all of them
 _ROOM = 16  # records that may be added live before a deploy must make the table larger
-_FORM = 3  # of what an operator fills: goes up when the same entries become other bytes, since a generation takes over the last one's
+_FORM = 4  # of what an operator fills: goes up when the same entries become other bytes, since a generation takes over the last one's
 STATS = ("created", "full", "deleted")
 KINDS = ("exact", "prefix", "acl", "connections", "counter", "histogram", "consistent_hash", "automaton")
 
@@ -125,9 +124,9 @@ def capacity(table: Table) -> int:
         raise TableError(f"table '{table.name}': size {table.size}, at most {LARGEST_DIRECT_ACL} records", cure=cure)
     if table.backing == "direct":
         return shape.small_records(table)
-    rules = [acl_rule(value)[0] for _, value in table.entries]
+    rules, form = [acl_rule(value)[0] for _, value in table.entries], shape.acl_layout(table)
     try:
-        records = len(acl.compile_rules(match_fields(table.key), rules))
+        records = sum(acl.combinations(form, acl.compile_rule(form, place, rule)) for place, rule in enumerate(rules, 1))
     except TableError as error:
         raise TableError(f"table '{table.name}': {error.what}", cure=error.cure) from None
     holds = min(table.size, LARGEST_ACL)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import ipaddress
 import re
 import struct
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
@@ -19,6 +19,9 @@ ETHERTYPES = {"ip": 0x0800, "arp": 0x0806, "ipv6": 0x86DD, "lldp": 0x88CC}
 TCP_FLAGS = {"fin": 1, "syn": 2, "rst": 4, "psh": 8, "ack": 16, "urg": 32, "ece": 64, "cwr": 128}
 
 _MAPPED = 96  # bits before an IPv4 address in ::ffff:a.b.c.d
+_ALL, _HEAD, _MAPPED_HEAD = (struct.unpack("=Q", bytes.fromhex(word))[0] for word in ("ff" * 8, "ffffffff00000000", "0000ffff00000000"))
+
+Bits = tuple[tuple[int, int], ...]  # (value, mask) of each word of a field, or one (low, high) of a range
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,14 +63,15 @@ def describe(fields: Sequence[MatchField]) -> list[dict[str, str]]:
     return [{"name": f.name, "type": f.type, "match": f.match, "needs": f.needs} for f in fields]
 
 
-def family(field: MatchField, value: Any) -> int:
-    """4 or 6 when this value holds for one IP version only, else 0."""
+def version_of(field: MatchField, bits: Bits) -> int:
+    """4 or 6 when these bits hold for one IP version only, else 0."""
     if field.type == "prefix":
-        return 6 if ":" in str(value) else 4
-    return int(value) if field.name == "ip.version" else 0
+        (first, first_mask), (second, second_mask) = bits
+        return 4 if (first, first_mask, second & _HEAD, second_mask & _HEAD) == (0, _ALL, _MAPPED_HEAD, _HEAD) else 6
+    return bits[0][0] if field.name == "ip.version" else 0
 
 
-def bits_of(field: MatchField, value: Any) -> tuple[tuple[int, int], ...]:
+def bits_of(field: MatchField, value: Any) -> Bits:
     """(value, mask) of each word of the field, or one (low, high) of a range; ValueError says what was wanted."""
     if field.type == "prefix":
         return _prefix_bits(str(value))
@@ -80,7 +84,7 @@ def bits_of(field: MatchField, value: Any) -> tuple[tuple[int, int], ...]:
     return ((_number(field, value), (1 << field.bits) - 1),)
 
 
-def text_of(field: MatchField, bits: Sequence[tuple[int, int]]) -> Any:
+def text_of(field: MatchField, bits: Bits) -> Any:
     """What `bits_of` was given, in its normal spelling."""
     if field.type == "prefix":
         return _prefix_text(bits)
@@ -97,23 +101,23 @@ def text_of(field: MatchField, bits: Sequence[tuple[int, int]]) -> Any:
     return SCALARS[field.type].decode(SCALARS[field.type].encode(first))
 
 
-def presence(match: Mapping[str, Any], fields: Mapping[str, MatchField]) -> int:
-    """The bits without which a packet can't match: who names l4.dport wants an L4 header."""
+def presence(fields: Iterable[MatchField]) -> int:
+    """The bits without which a packet can't match a rule that names these: who names l4.dport wants an L4 header."""
     bits = 0
-    for name in match:
-        bits |= HAVE.get(fields[name].needs, 0)
+    for field in fields:
+        bits |= HAVE.get(field.needs, 0)
     return bits
 
 
 @lru_cache(maxsize=4096)  # each rule is compiled twice: to size its table, to fill it
-def _prefix_bits(text: str) -> tuple[tuple[int, int], ...]:
+def _prefix_bits(text: str) -> Bits:
     network = ipaddress.ip_network(SCALARS["prefix"].parse(text))
     length = network.prefixlen + (_MAPPED if network.version == 4 else 0)
     mask = ((1 << length) - 1 << 128 - length).to_bytes(16, "big")
     return tuple(zip(struct.unpack("=2Q", ip_bytes(str(network.network_address))), struct.unpack("=2Q", mask), strict=True))
 
 
-def _prefix_text(bits: Sequence[tuple[int, int]]) -> str:
+def _prefix_text(bits: Bits) -> str:
     address = ip_text(struct.pack("=2Q", *(value for value, _ in bits)))
     length = sum(mask.bit_count() for _, mask in bits)
     return f"{address}/{length if ':' in address else length - _MAPPED}"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from ebpfnf.tables.match import MatchField, bits_of, family, text_of
+from ebpfnf.tables.match import MatchField, bits_of, text_of, version_of
 
 Match = Mapping[str, Sequence[Any]]
 _FAMILIES = ("ip.version", "ip.src", "ip.dst")  # whose values hold for one version of IP
@@ -23,7 +23,7 @@ def meet(one: Match, other: Match, fields: Mapping[str, MatchField]) -> dict[str
                 return None
         else:
             found[name] = list(values)
-    families = [{family(fields[name], value) for value in found[name]} for name in _FAMILIES if name in found]
+    families = [{version_of(fields[name], bits_of(fields[name], value)) for value in found[name]} for name in _FAMILIES if name in found]
     return None if families and not set.intersection(*families) else found
 
 
@@ -33,7 +33,7 @@ def _common(field: MatchField, a: Any, b: Any) -> Any | None:
     if field.match == "range":
         ((low, high), (other_low, other_high)) = pairs[0]
         low, high = max(low, other_low), min(high, other_high)
-        return text_of(field, [(low, high)]) if low <= high else None
+        return text_of(field, ((low, high),)) if low <= high else None
     if any((value ^ other) & mask & other_mask for (value, mask), (other, other_mask) in pairs):
         return None
-    return text_of(field, [(value | other, mask | other_mask) for (value, mask), (other, other_mask) in pairs])
+    return text_of(field, tuple((value | other, mask | other_mask) for (value, mask), (other, other_mask) in pairs))

@@ -166,4 +166,4 @@ def _gather(part: acl.Part) -> Gather:
     if part.field is None:  # the IP version that addresses imply
         return Gather("number", "ip_version", 1, 0, part.word, part.shift)
     how = {"prefix": "address", "mac": "mac", "port": "port", "be16": "port"}.get(part.field.type, "number")
-    return Gather(how, name, metadata, int(part.field.match == "range"), part.word, part.shift)
+    return Gather(how, name, metadata, int(part.range), part.word, part.shift)

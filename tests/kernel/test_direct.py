@@ -189,6 +189,83 @@ def decides(rig: Rig, draw: random.Random, rules: dict[int, tuple[dict[str, Any]
     return len(hits)
 
 
+# ---------------------------------------------------------------- rules with lists
+
+
+@pytest.mark.parametrize("count", [12, 45, 300])
+def test_rules_with_lists_decide_a_hundred_thousand_headers_as_their_text_says(count: int) -> None:
+    """A bit for each: prefixes that lie in one another, ranges that overlap, both IP versions in one list; and after changes."""
+    draw = random.Random(count)
+    rules = {10 * k: (listed(draw), k) for k in range(1, count + 1)}
+    said = tuple(listed_entry(number, *rule) for number, rule in rules.items())
+    acl = table("rules", "acl", fields=TUPLE, value=VALUE, size=16384, entries=said, mode="direct")
+    assert (acl.slots == 64) == (count < 45)
+    with Rig([acl], MATCH, ["match"]) as rig:
+        assert lists_decide(rig, draw, rules, 35_000) > count // 3
+        live = rig.maps["rules"]
+        for turn in range(20):
+            number = draw.randrange(1, 10 * count)
+            rules[number] = (listed(draw), 1000 + turn)
+            agent.set(acl, live, *listed_entry(number, *rules[number]))
+            gone = draw.choice(list(rules))
+            assert agent.delete(acl, live, str(gone))
+            del rules[gone]
+        lists_decide(rig, draw, rules, 5000)
+        assert agent.diff(acl, live, [listed_entry(number, *rule) for number, rule in rules.items()]) == ""
+
+
+def listed(draw: random.Random) -> dict[str, list[Any]]:
+    """A match whose lists combine to more than records would be taken."""
+    nets = [network(draw, draw.random() < 0.3) for _ in range(draw.randint(2, 20))]
+    match: dict[str, list[Any]] = {"ip.src": [*nets, draw.choice(("::/0", "10.3.0.0/16", "2001:db8::/32"))]}
+    if draw.random() < 0.2:
+        match["ip.dst"] = [network(draw, six) for six in (True, False) for _ in range(draw.randint(1, 8))]
+    for field in ("l4.sport", "l4.dport"):
+        if field == "l4.dport" or draw.random() < 0.2:
+            lows = [draw.randrange(2600) for _ in range(draw.randint(1, 20))]
+            match[field] = [f"{low}-{low + draw.choice((0, 1, 20))}" for low in lows]
+    for field, values in {"ip.proto": (6, 17, 132), "tcp.flags": ("syn,!ack", "!rst", "ack"), "ip.version": (4, 6)}.items():
+        if draw.random() < 0.2:
+            match[field] = draw.sample(values, draw.randint(1, 2)) if field != "ip.version" else list(values)
+    return match
+
+
+def listed_entry(number: int, match: dict[str, list[Any]], value: int) -> tuple[str, Any]:
+    wanted = {field: [str(one) for one in said] if field == "ip.proto" else said for field, said in match.items()}
+    return str(number), {"match": wanted, "action": "deny", "class": value}
+
+
+def lists_decide(rig: Rig, draw: random.Random, rules: dict[int, tuple[dict[str, list[Any]], int]], count: int) -> int:
+    """Compare so many headers; how many different rules took one."""
+    ordered, hits = [rules[number] for number in sorted(rules)], set()
+    for _ in range(count):
+        like = {field: draw.choice(said) for field, said in draw.choice(ordered)[0].items()}
+        like.pop("ip.dst", None)
+        record = header(draw, {field: said for field, said in like.items() if field != "ip.version"})
+        wanted = next((value for match, value in ordered if fits_lists(match, record)), 0)
+        hits.add(wanted)
+        assert rig.run(record)[0] == wanted, (record, wanted)
+    return len(hits)
+
+
+_FLAGS = {"syn,!ack": (0x12, 2), "!rst": (4, 0), "ack": (16, 16)}
+
+
+def fits_lists(match: dict[str, list[Any]], record: Record) -> bool:
+    for field, address in (("ip.src", record.saddr), ("ip.dst", record.daddr)):
+        version, bits = number(address)
+        if field in match and not any(net[0] == version and bits >> net[1] == net[2] for net in map(within, match[field])):
+            return False
+    for field, port in (("l4.sport", record.sport), ("l4.dport", record.dport)):
+        if field in match:
+            ranges = (map(int, said.split("-")) for said in match[field])
+            if not record.have & 8 or not any(low <= port <= high for low, high in ranges):
+                return False
+    if "tcp.flags" in match and not (record.proto == 6 and any(record.tcp_flags & m == v for m, v in map(_FLAGS.get, match["tcp.flags"]))):
+        return False
+    return record.proto in match.get("ip.proto", (record.proto,))
+
+
 # ---------------------------------------------------------------- prefixes
 
 

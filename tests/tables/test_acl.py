@@ -49,15 +49,26 @@ def rules(draw: st.DrawFn) -> acl.Rule:
     return acl.Rule(match, draw(st.sampled_from([0, 0x100])), draw(st.sampled_from([0, 0x80])))
 
 
+LAYOUT = acl.layout_of(FIELDS)
+
+
+def row(match: dict[str, list[Any]]) -> acl.Row:
+    return acl.compile_rule(LAYOUT, 1, acl.Rule(match))
+
+
 def records(match: dict[str, list[Any]]) -> list[acl.Record]:
-    return acl.compile_rules(FIELDS, [acl.Rule(match)])
+    """As a blob has them."""
+    made = acl.combinations(LAYOUT, row(match))
+    blob = acl.join(LAYOUT, type_of("u32"), made, [acl.make_row(LAYOUT, type_of("u32"), 1, acl.Rule(match), 0)])
+    size = LAYOUT.record_size
+    return [acl.decode_record(LAYOUT, blob[8 + size * k : 8 + size * (k + 1)])[1] for k in range(made)]
 
 
 @settings(max_examples=300, deadline=None)
 @given(st.lists(rules(), max_size=8))
-def test_a_blob_gives_back_rows_that_make_the_same_records(given_rules: list[acl.Rule]) -> None:
+def test_rows_come_back_from_a_blob_and_from_words(given_rules: list[acl.Rule]) -> None:
     """So `table set` on one rule leaves all others as they were, and the text in a dump means what the program does."""
-    layout = acl.layout_of(FIELDS)
+    layout = LAYOUT
     made = []
     for number, rule in enumerate(given_rules):
         try:
@@ -65,17 +76,26 @@ def test_a_blob_gives_back_rows_that_make_the_same_records(given_rules: list[acl
         except TableError:  # IPv4 with IPv6
             continue
     rows = acl.split(layout, VALUE, 1024, acl.join(layout, VALUE, 1024, made))
-    assert [row.number for row in rows] == [row.number for row in made]
-    for before, after in zip(made, rows, strict=True):
-        rule, value = acl.read_row(layout, VALUE, after)
+    assert rows == made
+    for before in made:
+        rule, value = acl.read_row(layout, VALUE, before)
         assert acl.make_row(layout, VALUE, before.number, rule, value) == before
+        assert acl.unpack_row(layout, before.number, memoryview(acl.pack_row(before)).cast("Q"), before.value) == before
 
 
 def test_lists_combine_and_families_do_not_mix() -> None:
-    """Two families in each of two lists make two records, not four; each keeps its rule's index."""
-    found = records({"ip.src": ["192.0.2.0/24", "2001:db8::/32"], "ip.dst": ["198.51.100.7", "2001:db8::7"], "l4.dport": [80, 443]})
-    assert len(found) == 4 and {record.rule for record in found} == {0}
-    assert len(records({"ip.version": [4], "ip.src": ["192.0.2.0/24", "2001:db8::/32"]})) == 1
+    """Two families in each of two lists make two records, not four, and two terms; what no packet can be of a list is left out."""
+    both = {"ip.src": ["192.0.2.0/24", "2001:db8::/32"], "ip.dst": ["2001:db8::7", "198.51.100.7"], "l4.dport": [80, 443]}
+    assert len(records(both)) == 4 and len(acl.terms(LAYOUT, row(both))) == 2
+    assert len(acl.terms(LAYOUT, row({"l4.dport": [80, 443], "ip.proto": ["tcp", "udp"]}))) == 1
+    assert row({"ip.version": [4], "ip.src": ["2001:db8::/32", "192.0.2.0/24"]}) == row({"ip.version": [4], "ip.src": ["192.0.2.0/24"]})
+
+
+def test_a_term_of_one_ip_version_names_nothing_of_the_other() -> None:
+    """Else ::/0 in a list would take IPv4 addresses, which are IPv6 addresses here."""
+    for term, version in zip(acl.terms(LAYOUT, row({"ip.src": ["::/0", "192.0.2.0/24", "2001:db8::/32"]})), (6, 4), strict=True):
+        asked = dict(zip((part.name for part in LAYOUT.parts), term, strict=True))
+        assert asked["ip.version"] == (((version, 255),),) and len(asked["ip.src"]) == (2 if version == 6 else 1)
 
 
 def test_naming_a_field_wants_its_header() -> None:
@@ -132,8 +152,9 @@ def test_a_rule_that_nothing_can_match_or_that_explodes_is_refused() -> None:
     """Before memory is filled."""
     with pytest.raises(TableError, match="rule 1 can't match"):
         records({"ip.version": [6], "ip.dst": ["198.51.100.7"]})
-    with pytest.raises(TableError, match="combine to more than 65536 records"):
-        records({"l4.dport": list(range(300)), "ip.src": [f"10.0.{i >> 8}.{i & 255}" for i in range(300)]})
+    many = row({"l4.dport": list(range(3000)), "ip.src": [f"10.0.{i >> 8}.{i & 255}" for i in range(3000)]})
+    with pytest.raises(TableError, match="the rules became 9000000 records, the table holds 4096"):
+        acl.join(LAYOUT, type_of("u32"), 4096, [many])
 
 
 def test_the_key_in_a_bundle_says_all_that_the_agent_needs() -> None:

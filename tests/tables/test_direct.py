@@ -11,11 +11,10 @@ import pytest
 
 from ebpfnf.errors import TableError
 from ebpfnf.model import Table
-from ebpfnf.tables import acl
 from ebpfnf.tables.direct import exact, prefix, rules, shape
 from ebpfnf.tables.direct.choose import acl_rows, chosen, rows_of
 from ebpfnf.tables.direct.place import LARGEST, stagger
-from ebpfnf.tables.layout import kernel_maps, layout_digest, value_type
+from ebpfnf.tables.layout import kernel_maps, layout_digest
 from ebpfnf.tables.match import MatchField, describe
 
 PORTS = describe([MatchField("l4.dport", "port", "range", "l4")])
@@ -53,15 +52,17 @@ def test_a_trie_holds_as_many_prefixes_as_it_says_however_they_lie() -> None:
 
 
 def test_rules_come_back_whole_and_find_their_place() -> None:
-    """The index leads to each rule's records and value."""
+    """The index leads to each rule's terms, lists and value."""
     said = tuple(
         (str(10 * n), {"match": {"l4.dport": [n, f"{n + 100}-{n + 200}"]}, "value": n}) for n in random.Random(1).sample(range(1000), 300)
     )
     made = chosen(table("acl", key=PORTS, size=2048, entries=said), "direct")
     layout, rows = shape.acl_layout(made), acl_rows(made)
     half = memoryview(rules.build(layout, made.slots, rows))
-    found = [rules.row(layout, 4, made.slots, half, number, *place) for number, place in rules.index(half).items()]
-    assert [acl.read_row(layout, value_type(made), row) for row in found] == [acl.read_row(layout, value_type(made), row) for row in rows]
+    assert [rules.row(layout, 4, made.slots, half, number, place) for number, place in rules.index(half).items()] == rows
+    assert {number: place[:2] for number, place in rules.index(half).items()} == {
+        number: place[:2] for number, place in rules.places(layout, rows).items()
+    }
 
 
 @pytest.mark.parametrize(
@@ -98,6 +99,18 @@ def test_many_rules_get_a_large_part_with_room_and_few_do_not() -> None:
     more = tuple((str(n), {"match": {"l4.dport": [n]}, "value": n}) for n in range(52))
     assert chosen(table("acl", key=PORTS, size=16384, entries=more), "auto").slots == 1024
     assert chosen(table("acl", key=PORTS, size=64, entries=many), "auto").slots == 64
+
+
+def test_a_rule_with_lists_takes_one_place_and_two_where_it_names_both_ip_versions() -> None:
+    """However many combinations that is: 50 rules of 100 each, and one of nine million, are one word."""
+    key = describe([MatchField("ip.src", "prefix", "mask", "ip"), MatchField("l4.dport", "port", "range", "l4")])
+    nets = [f"10.0.{n >> 8}.{n & 255}" for n in range(3000)]
+    said = [(str(n), {"match": {"ip.src": nets[:10], "l4.dport": list(range(n, n + 10))}, "value": n}) for n in range(50)]
+    said.append(("99", {"match": {"ip.src": nets, "l4.dport": list(range(3000))}, "value": 99}))
+    made = chosen(table("acl", key=key, size=1024, entries=tuple(said)), "auto")
+    assert made.backing == "direct" and made.slots == rules.ONE_WORD
+    said[-1][1]["match"]["ip.src"].append("2001:db8::1")
+    assert chosen(table("acl", key=key, size=1024, entries=tuple(said)), "auto").slots == 1024
 
 
 def test_a_field_that_has_no_dimension_keeps_the_rules_in_a_kernel_map() -> None:

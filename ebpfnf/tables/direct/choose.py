@@ -68,14 +68,14 @@ def _direct(table: Table) -> tuple[Table, str]:
 def _acl(table: Table) -> tuple[Table, str]:
     """Few rules are compared one by one, as in a kernel map; many have a large part, with room for a quarter more."""
     layout, rows = shape.acl_layout(table), acl_rows(table)
-    records = sum(len(row.records) for row in rows)
-    if records <= rules.FEW:
+    if sum(acl.combinations(layout, row) for row in rows) <= rules.FEW:
         return table, ""
-    if records > table.size:
-        return table, f"its {len(rows)} rules became {records} records, it holds {table.size}"
     if not rules.fits(layout):
         return table, "a field of 32 bits is matched"
-    many = records + records // 4 > rules.ONE_WORD
-    slots = min(up(table.size, 64), up(records + records // 4 + rules.CHANGED, 1024) if many else rules.ONE_WORD)
+    terms = sum(len(acl.terms(layout, row)) for row in rows)
+    if terms > table.size:
+        return table, f"its {len(rows)} rules take {terms} places, it has {table.size}"
+    many = terms + terms // 4 > rules.ONE_WORD
+    slots = min(up(table.size, 64), up(terms + terms // 4 + rules.CHANGED, 1024) if many else rules.ONE_WORD)
     used = len(rules.build(layout, slots, rows))
     return dataclasses.replace(table, slots=slots, room=up(used + used // 4, 64)), ""

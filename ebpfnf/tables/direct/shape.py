@@ -9,7 +9,7 @@ from ebpfnf.tables.direct.place import HEADER, LINE, stagger, up
 from ebpfnf.tables.match import match_fields
 from ebpfnf.tables.types import Type
 
-ALONE = 64  # records of an acl that has no large part, or one of one word
+ALONE = 64  # records of the small part where an acl has no large one, or one of one word
 
 
 def acl_layout(table: Table) -> acl.Layout:
@@ -23,7 +23,7 @@ def small_records(table: Table) -> int:
 
 
 def alive_at(table: Table, value: Type) -> int:
-    """Where in the small part a bit for each record of the large part says whether it still counts."""
+    """Where in the small part a bit for each term of the large part says whether it still counts."""
     return up(acl_layout(table).blob_size(small_records(table), value), 8)
 
 

@@ -89,7 +89,10 @@ def _acl(view: DirectView, table: Table, value: Type) -> DirectView:
         aggregates=rules.aggregates(slots), words=slots // 64, vector_size=8 * rules.aggregates(slots) + slots // 8,
         area_size=shape.map_size(table, value) - view.at, order_at=rules.order_at(layout, slots),
         dims=tuple(
-            Dim(int(d.wide), int(d.mac), int(d.range), d.word, d.shift, d.at, (1 << d.bits) - 1, int(d.part.name in _DEAR or d.bits == 16))
+            Dim(
+                int(d.wide), int(d.mac), int(d.part.range), d.part.word, d.part.shift, d.at, (1 << d.bits) - 1,
+                int(d.part.name in _DEAR or d.bits == 16),
+            )
             for d in rules.dims(layout, slots)
         ),
     )  # fmt: skip
