@@ -29,7 +29,10 @@ def meet(one: Match, other: Match, fields: Mapping[str, MatchField]) -> dict[str
 
 def _common(field: MatchField, a: Any, b: Any) -> Any | None:
     """The value that takes what both values take."""
-    pairs = list(zip(bits_of(field, a), bits_of(field, b), strict=True))
+    one, two = bits_of(field, a), bits_of(field, b)
+    if version_of(field, one) != version_of(field, two):
+        return None
+    pairs = list(zip(one, two, strict=True))
     if field.match == "range":
         ((low, high), (other_low, other_high)) = pairs[0]
         low, high = max(low, other_low), min(high, other_high)
