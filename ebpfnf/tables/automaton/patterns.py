@@ -58,25 +58,33 @@ def machine(grammar: Grammar) -> list[list[tuple[int, int]]]:
     first = begun[_END] & ~positions.always
     numbers, rows = {first: 0}, [[(0, 0)] * len(tokens), [(1, 0)] * len(tokens)]
     todo = [first]
+
+    def step(token: int, on: int) -> tuple[int, int]:
+        """Where the token leads from these positions: the next state, and the rank of what has ended."""
+        found = begun[token] | _joined(positions.after[token], on & held[token]) | (on if token in grammar.skip else 0)
+        rank = next(r for r in ends if found & ends[r]) if found & ended else 0
+        if rank == _ATTACK:
+            return 1, rank
+        target = first if token == _END else found & ~(ended | positions.always)
+        if target not in numbers:
+            numbers[target] = len(rows)
+            rows.append([(0, 0)] * len(tokens))
+            todo.append(target)
+            if len(rows) > MAX_STATES:
+                raise TableError("the patterns make too large a machine", cure="fewer '*' and '+' in them")
+        return numbers[target], rank
+
+    counts = [-1 if token in grammar.skip else on for token, on in enumerate(held)]  # the positions that decide where it leads: few do, so
+    known: list[dict[int, tuple[int, int]]] = [{} for _ in range(width)]  # most steps were made before
     while todo:
         state = todo.pop()
         row = rows[numbers[state]]
         row[0] = (numbers[state], 0)
         for column, token in enumerate(tokens[1:], 1):
-            on = state & held[token]
-            found = begun[token] | (_joined(positions.after[token], on) if on else 0) | (state if token in grammar.skip else 0)
-            rank = next(r for r in ends if found & ends[r]) if found & ended else 0
-            if rank == _ATTACK:
-                row[column] = (1, rank)
-                continue
-            target = first if token == _END else found & ~(ended | positions.always)
-            if target not in numbers:
-                numbers[target] = len(rows)
-                rows.append([(0, 0)] * len(tokens))
-                todo.append(target)
-                if len(rows) > MAX_STATES:
-                    raise TableError("the patterns make too large a machine", cure="fewer '*' and '+' in them")
-            row[column] = (numbers[target], rank)
+            on = state & counts[token]
+            if on not in known[token]:
+                known[token][on] = step(token, on)
+            row[column] = known[token][on]
     return [[row[column] for column in same] for row in _smallest(rows)]
 
 
@@ -97,13 +105,18 @@ def _joined(after: dict[int, int], mask: int) -> int:
 
 def _smallest(rows: list[list[tuple[int, int]]]) -> list[list[tuple[int, int]]]:
     """The same machine without states that do the same (Moore's refinement)."""
-    kinds = [0] * len(rows)
-    count = 1
+    targets = [[to for to, _ in row] for row in rows]
+    kinds, count = _numbered([tuple(rank for _, rank in row) for row in rows])
     while True:
-        seen: dict[tuple[object, ...], int] = {}
-        kinds = [seen.setdefault((kinds[n], *[(kinds[to], rank) for to, rank in row]), len(seen)) for n, row in enumerate(rows)]
-        if len(seen) == count:
+        kinds, more = _numbered([(kind, *map(kinds.__getitem__, row)) for kind, row in zip(kinds, targets, strict=True)])
+        if more == count:
             break
-        count = len(seen)
+        count = more
     order = {kind: n for n, kind in reversed(list(enumerate(kinds)))}
     return [[(kinds[to], rank) for to, rank in rows[order[kind]]] for kind in range(count)]
+
+
+def _numbered(things: list[tuple[int, ...]]) -> tuple[list[int], int]:
+    """Each as a number, the same for equal ones, in the order in which they come up; and how many there are."""
+    seen: dict[tuple[int, ...], int] = {}
+    return [seen.setdefault(each, len(seen)) for each in things], len(seen)
