@@ -40,6 +40,7 @@ def main(arguments: list[str] | None = None) -> int:
         if given.command == "serve":
             serve(_do, _line, commands.load)
         else:
+            commands.get_ready(given.command)
             _run(given.command, _payload(given.file))
 
     return _told(given.command, work)
@@ -100,4 +101,6 @@ def _line(value: Mapping[str, Any]) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    code = main()
+    gc.freeze()  # what is left goes with the process: nobody shall wait until garbage was looked for in it
+    sys.exit(code)

@@ -31,6 +31,14 @@ def load() -> None:
     from ebpfnf.agent import apply, doctor, edit, private, status, watch  # noqa: F401
 
 
+def get_ready(command: str) -> None:
+    """Import what a command will need whose payload may be a while in coming: its bundle is still being made."""
+    if command == "plan":
+        from ebpfnf.agent import observe, outputs, plan  # noqa: F401
+    elif command in ("apply", "dry-run"):
+        from ebpfnf.agent import apply  # noqa: F401
+
+
 def run(command: str, payload: Payload, emit: Emit) -> Any:
     """Do `command`; AgentError when there is no such command, or the payload lacks something."""
     if command not in COMMANDS:

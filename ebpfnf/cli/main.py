@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import itertools
 import os
 import sys
@@ -65,6 +66,7 @@ def main() -> None:
             text.note(f"error: {problem.filename or 'the output'}: {(problem.strerror or str(problem)).lower()}")
     except KeyboardInterrupt:
         code = 130
+    gc.freeze()  # or the interpreter looks for garbage in all of it once more, which takes longer than many a command
     sys.exit(code)
 
 
