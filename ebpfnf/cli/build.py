@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from ebpfnf.cli import text
-from ebpfnf.cli.common import ChainFile, GranularityOption, OutputOption, granularity
+from ebpfnf.cli.common import ChainFile, GranularityOption, OutputOption, built
 from ebpfnf.cli.text import Output
 
 
@@ -41,11 +41,10 @@ def build(
     output: OutputOption = Output.text,
 ) -> None:
     """Compile a chain.yaml to a bundle. It is all that a host needs, without a compiler there."""
-    from ebpfnf import bundle, pipeline
+    from ebpfnf.bundle import encode
 
-    with text.working(f"compiling {file}"):
-        made = pipeline.build_file(file, granularity(granularity_))
-    data = bundle.encode(made)
+    made = built(file, granularity_)
+    data = encode(made)
     out.write_bytes(data)
     if output is Output.json:
         text.as_json({"deployment": made.deployment, "digest": made.digest, "bytes": len(data), "programs": len(made.programs)})

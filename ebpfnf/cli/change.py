@@ -136,11 +136,13 @@ def swap(
     output: OutputOption = Output.text,
 ) -> None:
     """Replace one mNF of a running deployment, under traffic. No packet is lost, none sees both versions."""
-    from ebpfnf import pipeline, spec
+    from ebpfnf.compile import ahead
 
     where = host(context)
-    deployment = pipeline.replace(spec.load(file), stage, spec.load_mnf(with_))
-    with text.working(f"compiling {file}"):
+    with text.working(f"compiling {file}"), ahead(file, with_ / "mnf.c"):
+        from ebpfnf import pipeline, spec  # while the compiler gets ready
+
+        deployment = pipeline.replace(spec.load(file), stage, spec.load_mnf(with_))
         bundle = pipeline.build(deployment, granularity(granularity_))
     if hosts := placed(context, file, hosts):
         everywhere.deploy(hosts, bundle, {"keep_entries": True}, sign, dry_run, output)

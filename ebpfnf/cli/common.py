@@ -58,10 +58,12 @@ def placed(context: typer.Context, file: Path, hosts: str) -> str:
 
 def built(file: Path, wanted: str) -> Bundle:
     """The bundle of a chain.yaml, compiled before the eyes of the user."""
-    from ebpfnf import pipeline
     from ebpfnf.cli import text
+    from ebpfnf.compile import ahead
 
-    with text.working(f"compiling {file}"):
+    with text.working(f"compiling {file}"), ahead(file):
+        from ebpfnf import pipeline  # while the compiler gets ready
+
         return pipeline.build(_loaded(file), granularity(wanted))
 
 

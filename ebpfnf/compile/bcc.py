@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import importlib.util
 import sysconfig
+from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 from ebpfnf.errors import EbpfnfError
 
@@ -70,14 +72,25 @@ def include_flags() -> tuple[str, ...]:
     return ("-isystem/usr/include", *((f"-isystem/usr/include/{multiarch}",) if multiarch else ()))
 
 
+def get_ready() -> None:
+    """Load bcc and LLVM into this process. Where they can't be, `functions` will say so."""
+    with suppress(Missing):
+        _loaded()
+
+
 def functions(text: str) -> dict[str, bytes]:
     """Compile in this process, which LLVM may end: instructions of every exported function, by name. Missing when there is no bcc."""
+    bcc = _loaded()
+    module = bcc.BPF(text=text.encode(), cflags=[*include_flags(), *FLAGS])
+    names = (bcc.lib.bpf_function_name(module.module, i).decode() for i in range(bcc.lib.bpf_num_functions(module.module)))
+    return {name: bytes(module.dump_func(name)) for name in names}
+
+
+def _loaded() -> Any:
     try:
         import bcc
     except (ImportError, OSError) as error:
         raise Missing(str(error)) from None
     if not hasattr(bcc, "BPF"):
         raise Missing(f"'{getattr(bcc, '__file__', 'bcc')}' is another project")
-    module = bcc.BPF(text=text.encode(), cflags=[*include_flags(), *FLAGS])
-    names = (bcc.lib.bpf_function_name(module.module, i).decode() for i in range(bcc.lib.bpf_num_functions(module.module)))
-    return {name: bytes(module.dump_func(name)) for name in names}
+    return bcc

@@ -53,6 +53,20 @@ def store(key: str, programs: tuple[Program, ...]) -> None:
         _prune(folder)
 
 
+def known(key: str) -> bool:
+    """Whether `note` was told this key; what was stored since may be gone."""
+    folder = caches.folder()
+    return folder is not None and (folder / key).exists()
+
+
+def note(key: str) -> None:
+    """Remember a key without anything to it."""
+    folder = caches.folder()
+    if folder is not None:
+        with contextlib.suppress(OSError):
+            (folder / key).touch()
+
+
 def _prune(folder: Path) -> None:
     files = ((entry.stat(), entry.path) for entry in os.scandir(folder) if entry.is_file())
     entries = sorted(files, key=lambda item: item[0].st_mtime, reverse=True)

@@ -1,27 +1,23 @@
-"""Source to Programs: stage, run the child, read its result, check the bytecode. Pure apart from a cache."""
+"""Source to Programs: stage, let the child compile, check the bytecode. Pure apart from a cache."""
 
 from __future__ import annotations
 
 import base64
 import hashlib
 import json
-import os
 import platform
-import signal
-import subprocess
-import sys
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from ebpfnf import __file__ as package
-from ebpfnf.compile import bcc, body, btf, bytecode, cache, diagnostics, link, stage
+from ebpfnf.compile import bcc, body, btf, bytecode, cache, diagnostics, link, process, stage
 from ebpfnf.errors import CompileError, Where
 from ebpfnf.model import Program, Source
 
 _VERSION = 2  # of the result: raise it when the same source shall give other bytes
 _SECONDS = 60  # the largest module takes two
-_ENOUGH = 1 << 20  # bytes of messages to look at
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,9 +42,21 @@ def compile_source(source: Source) -> tuple[Program, ...]:
     return programs
 
 
+@contextmanager
+def ahead(*files: Path) -> Iterator[None]:
+    """Inside, a compiler gets ready for what `compile_source` will want of it; there is none where these files were compiled before."""
+    key = _key_of(_VERSION, *(file.read_bytes().hex() for file in files if file.is_file()))
+    if cache.known(key):
+        yield
+        return
+    with process.ready():
+        yield
+    cache.note(key)
+
+
 def _key(source: Source) -> str:
     """Of all that decides over the result's bytes."""
-    parts = (
+    return _key_of(
         _VERSION,
         bcc.version(),
         bcc.FLAGS,
@@ -59,55 +67,25 @@ def _key(source: Source) -> str:
         sorted(source.map_ids.items()),
         sorted(source.loops.items()),
     )
+
+
+def _key_of(*parts: object) -> str:
     return hashlib.sha256(json.dumps(parts).encode()).hexdigest()
 
 
 def _compile(source: Source) -> _Compiled:
     """LLVM ends its process on some errors, and bcc changes the working directory: hence a process of its own."""
-    with tempfile.TemporaryDirectory(prefix="ebpfnf-compile-") as name:
-        folder = Path(name)
-        stage.lay_out(folder, source.text, source.files, (*source.programs, *source.loops.values()))
-        code, messages = _run(folder)
-        result = folder / "result.json"
-        if code or not result.exists():
-            found = diagnostics.errors(messages, source.authors, "\n".join([source.text, *source.files.values()]))
-            raise diagnostics.joined(found or (diagnostics.death(code, messages),))
-        answer = json.loads(result.read_text(encoding="utf-8"))
+    with tempfile.TemporaryDirectory(prefix="ebpfnf-compile-") as name, process.taken() as child:
+        stage.lay_out(Path(name), source.text, source.files, (*source.programs, *source.loops.values()))
+        code, written, messages = child.compile(name, _SECONDS)
+    if code or not written:
+        found = diagnostics.errors(messages, source.authors, "\n".join([source.text, *source.files.values()]))
+        raise diagnostics.joined(found or (diagnostics.death(code, messages),))
+    answer = json.loads(written)
     if "missing" in answer:
         raise bcc.missing(answer["missing"])
     functions = {name: base64.b64decode(insns) for name, insns in answer["functions"].items()}
     return _Compiled(functions, base64.b64decode(answer["btf"]), base64.b64decode(answer["ext"]))
-
-
-def _run(folder: Path) -> tuple[int, str]:
-    """Exit code and messages of the child in `folder`. Its environment is ours to choose, so that results don't vary."""
-    environment = {
-        "PATH": os.defpath,
-        "LC_ALL": "C.UTF-8",
-        "PYTHONPATH": str(Path(package).parents[1]),
-        "PYTHONDONTWRITEBYTECODE": "1",
-        "BCC_KERNEL_SOURCE": str(folder),
-    }
-    with open(folder / "messages", "w+b") as messages:
-        child = subprocess.Popen(
-            [sys.executable, "-P", "-m", "ebpfnf.compile.child", str(folder)],
-            cwd=folder,
-            env=environment,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.DEVNULL,
-            stderr=messages,
-            start_new_session=True,
-        )
-        try:
-            code = child.wait(_SECONDS)
-        except subprocess.TimeoutExpired:
-            raise CompileError(f"the compiler took more than {_SECONDS} seconds", cure="make the bodies or the chain smaller") from None
-        finally:
-            if child.poll() is None:
-                os.killpg(child.pid, signal.SIGKILL)
-                child.wait()
-        messages.seek(0)
-        return code, messages.read(_ENOUGH).decode(errors="replace")
 
 
 def _programs(source: Source, compiled: _Compiled) -> tuple[Program, ...]:
