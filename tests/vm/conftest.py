@@ -104,8 +104,15 @@ def roots() -> Iterator[None]:
 
 @pytest.fixture
 def host(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Host]:
+    """A host of the test's own."""
+    with a_host(tmp_path, monkeypatch) as made:
+        yield made
+
+
+@contextlib.contextmanager
+def a_host(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Host]:
     """With pairs of interfaces; afterwards no VM, pin or interface of it is there."""
-    place = tmp_path / "bpf"
+    place = folder / "bpf"
     place.mkdir()
     subprocess.run(["mount", "-t", "bpf", "bpf", str(place)], check=True)
     monkeypatch.setenv("EBPFNF_BPFFS", str(place))
