@@ -83,7 +83,7 @@ def run(target: Target, corpus: Path, failures: Path, *, dictionary: bytes, seed
         words.flush()
         prefix = failures / f"broken-{target.name}-"
         options = [f"-seed={seed}", f"-runs={runs}", f"-max_total_time={seconds}", f"-max_len={LONGEST}", f"-dict={words.name}"]
-        said = _start(target, [*options, "-use_value_profile=1", "-timeout=10", "-reload=0", f"-artifact_prefix={prefix}", str(corpus)])
+        said = _start(target, [*options, "-use_value_profile=1", "-timeout=30", "-reload=0", f"-artifact_prefix={prefix}", str(corpus)])
     found = re.search(r"Test unit written to (\S+)", said)
     return Outcome(
         executions=max([int(n) for n in re.findall(r"^#(\d+)", said, re.M)], default=0),

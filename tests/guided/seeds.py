@@ -29,6 +29,7 @@ _RULES = [
     'drop ip any 1:65535 -> any :80 (msg:"a;b"; content:!"|0d 0a|x"; content:"GET |2f|"; offset:2; depth:9; fast_pattern; rev:3; sid:77;)',
     'alert udp any any -> any 53: (content:"aa"; content:"ba"; distance:-1; reference:x,y; classtype:z; sid:429496728;)',
 ]
+_LONGEST = f'alert ip any any -> any any (content:"{"ab" * 128}"; sid:9;)'  # of contents
 _TEXT = b"again and again and again and again and again and again and again and again and again and again"
 _EXTENDED = [  # IPv6: next header, then what stands behind the header of IP
     (0, b"\x3c\0\1\4\0\0\0\0" + b"\x06\1" + bytes(14)),
@@ -97,6 +98,7 @@ def _requests() -> list[bytes]:
     return [
         *(ATTACK, request(), request("/a/../%61dmin/./x?y=1#z"), request("http://u@h.example.org.:80/x//%252e", "Host: [::1]:80\r\n")),
         *(form("a=1&b=%27+OR+1%3d1--"), chunked("id=1' UNION SELECT NULL--", [1, 2, 3, 20]), request("/" + "a" * 1100)),
+        request("/" + "a" * 1022, "Host: " + "b" * 255 + "\r\n"),  # no longer path and name are read
         *(request(headers="Host: a\r\nUpgrade: h2c\r\n"), request(headers="Content-Length: 5\r\nContent-Encoding: gzip\r\n", body="12345")),
     ]
 
@@ -111,6 +113,7 @@ def _packets() -> Iterable[bytes]:
             yield settings + frames([packet(f"{head} payload '{_TEXT.decode()}'")], _ROOMY) + ask(Operation.STATS)
     yield settings + frames(packed(), _ROOMY) + frames(packed()) + frames(extended())
     yield settings + b"".join(ask(operation, "compress.algorithm lz4\ndecompress.mtu 100\n") for operation in Operation)
+    yield settings + ask(Operation.CONFIG, "compress.algorithm lz4".rjust(control.TEXT_MOST, "\n"))
 
 
 def packed() -> list[bytes]:
@@ -145,6 +148,9 @@ def _connections() -> Iterable[bytes]:
     yield frames([client.syn(), client.answer(), *client.cut(form("a" * 20000), 1400), client.ack(15000), *client.cut(request(), 9)])
     full = [Connection(5, f"192.0.2.9:{port}") for port in range(5000, 5006)]
     yield frames([frame for client in full for frame in (client.syn(), client.data(0, request()))]) + clock(37) + frames([full[5].syn()])
+    for frame in extended():
+        yield frames([frame])
+        yield frames([frame[:-23]])  # nothing behind the header but IP's
     yield frames(extended()) + b"".join(ask(operation, "tcp_reasm.idle 5\ntcp_reasm.when_full pass\n") for operation in Operation)
     yield ask(Operation.CONFIG, "tcp_reasm.not_http pass\nsqli_stream.on_unsure drop\n") + frames(client.cut(b"SSH-2.0-x\r\n" + ATTACK, 20))
 
@@ -156,7 +162,7 @@ def _rules() -> Iterable[bytes]:
     found = [packet(f"{proto} 192.0.2.1:4000 > 198.51.100.7:53 payload '{text}'") for text in texts for proto in ("udp", "tcp")]
     for count in range(1, len(_RULES) + 1):
         yield _settings("ids_match", {"ids_match": {"rules": _RULES[:count]}}) + frames(found) + ask(Operation.STATS) + frames(found, TIGHT)
-    for rule in _RULES:
+    for rule in (*_RULES, _LONGEST):
         yield record(CONFIG, 0, f"ids_match.rules {rule}".encode()) + frames(extended()) + ask(Operation.STATS, "3")
 
 

@@ -70,7 +70,7 @@ static void change(struct record *record, u8 *bytes, u32 most, u32 choice)
 static void stretch(struct record *record, u8 *bytes, u32 chance)
 {
 	u32 from = chance % record->len, piece = 1 + (chance >> 11) % least(record->len - from, 64), left = record->len - from;
-	u32 more = chance >> 30 ? (chance >> 20) % (ROOM - record->len) : ROOM - record->len;
+	u32 more = chance >> 31 ? (chance >> 20) % (ROOM - record->len) : ROOM - record->len;
 
 	memcpy(bytes, record->data, from);
 	for (u32 i = 0; i < more; i++)
@@ -85,20 +85,19 @@ static bool is_digit(u8 c)
 	return c >= '0' && c <= '9';
 }
 
-/* A decimal number, the next behind some place, becomes another: one about which limits are, or any small one. */
+/* A decimal number, a short one as likely as a long one, becomes another: one about which limits are, or any small one. */
 static void renumber(struct record *record, u8 *bytes, u32 chance)
 {
 	static const char *const limits[] = {"0", "1", "127", "128", "129", "255", "256", "65535", "65536", "4294967295", "18446744073709551615"};
 	char small[4] = {(char)('1' + (chance >> 20) % 9), (char)('0' + (chance >> 24) % 10), (char)('0' + (chance >> 28) % 10)};
 	const char *other = chance >> 16 & 1 ? small : limits[(chance >> 17) % ARRAY_SIZE(limits)];
-	u32 from = chance % record->len, behind, n = (u32)strlen(other);
+	u32 from = chance % record->len, behind, n = (u32)strlen(other), numbers = 0;
 
-	while (from < record->len && !is_digit(record->data[from]))
-		from++;
+	for (u32 i = 0; i < record->len; i++)
+		if (is_digit(record->data[i]) && (!i || !is_digit(record->data[i - 1])) && !((u32)random() % ++numbers))
+			from = i;
 	for (behind = from; behind < record->len && is_digit(record->data[behind]); behind++)
 		;
-	while (from && from < record->len && is_digit(record->data[from - 1]))
-		from--;
 	memcpy(bytes, record->data, from);
 	memcpy(bytes + from, other, n);
 	memcpy(bytes + from + n, record->data + behind, record->len - behind);

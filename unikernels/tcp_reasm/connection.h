@@ -25,8 +25,8 @@ struct connection {
 	bool data;		/* any was read */
 	struct http http;
 	u8 present[WINDOW / 8];	/* bytes beyond `ahead`, by sequence number */
-	u8 bytes[WINDOW];
-	u8 memory[] __attribute__((aligned(8)));	/* of the mNFs behind */
+	u8 *bytes;		/* WINDOW of them */
+	u8 *memory;		/* of the mNFs behind */
 };
 
 /* Room for `n` connections with `memory` bytes each for the mNFs behind. */
