@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from ebpfnf.cli import draw, everywhere, explain, text
+from ebpfnf.cli import draw, everywhere, text
 from ebpfnf.cli.common import (
     PENDING,
     ChainFile,
@@ -48,6 +48,8 @@ def plan(
 ) -> None:
     """Show what a chain.yaml means and what a deploy would do."""
     if explain_ or drawings:
+        from ebpfnf.cli import explain
+
         explain.show(file, granularity(granularity_), drawings, output is Output.json)
         return
     where = host(context, "" if hosts else "plan")

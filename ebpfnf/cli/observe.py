@@ -22,9 +22,10 @@ def status(
     if hosts:
         everywhere.status(hosts, deployment, output)
         return
+    where = host(context, "status")
     if output is Output.text:  # what draws is imported while the agent looks
         threading.Thread(target=text.console).start()
-    found = host(context).run("status", {"deployment": deployment} if deployment else {})
+    found = where.run("status", {"deployment": deployment} if deployment else {})
     if output is Output.json:
         text.as_json(found)
     elif deployment:
