@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -54,9 +55,16 @@ def bench(
     folder = Path(__file__).resolve().parents[2]
     if importlib.util.find_spec("benchmarks") is None and not (folder / "benchmarks" / "__main__.py").is_file():
         raise EbpfnfError("the benchmarks are not installed", cure="run it from a source checkout")
-    done = subprocess.run([sys.executable, "-m", "benchmarks", *(names or []), "-o", output.value], cwd=folder)
-    if done.returncode:
-        raise typer.Exit(64 if done.returncode == 2 else done.returncode)  # of argparse: wrong usage
+    argv = [sys.executable, "-m", "benchmarks", *(names or []), "-o", output.value]
+    with subprocess.Popen(argv, cwd=folder, start_new_session=True) as child:  # out of a terminal's reach, so that it is told once
+        try:
+            code = child.wait()
+        except KeyboardInterrupt:
+            child.send_signal(signal.SIGINT)
+            child.wait()  # it takes down what it has built
+            raise
+    if code:
+        raise typer.Exit({2: 64, -signal.SIGINT: 130}.get(code, code))  # 2 of argparse: wrong usage
 
 
 COMMANDS = (profile, bench)
