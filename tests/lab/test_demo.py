@@ -29,14 +29,13 @@ def bpffs(tmp_path: Path):
 
 @pytest.mark.lab
 def test_the_demo_holds(bpffs: Path) -> None:
-    before = set(labs())
     environment = os.environ | {"EBPFNF_BPFFS": str(bpffs)}
     done = subprocess.run([sys.executable, "-m", "ebpfnf.lab.demo"], capture_output=True, text=True, env=environment)
     assert done.returncode == 0, done.stdout + done.stderr
     assert "✗" not in done.stdout and done.stdout.count("✓") >= 41
     assert "2,000 requests, 0 failed, every page byte for byte" in done.stdout
     assert "\x1b" not in done.stdout, "no colours where there is no terminal"
-    assert set(labs()) == before
+    assert not {"demo", "demo-swap"} & set(labs()), "those of others may come and go"
     assert not [path for path in bpffs.rglob("*") if not path.is_dir() and path.suffix != ".debug"]  # those are the kernel's
 
 
