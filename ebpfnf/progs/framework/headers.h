@@ -26,7 +26,7 @@ inline_always void csum_replace(u64 *sum, u32 old, u32 new)
 /* Of a sum below 1 << 48. */
 inline_always u16 csum_fold(u64 sum)
 {
-	sum = (sum & 0xffffffff) + (sum >> 32);
+	sum = (sum & 0xffff) + (sum >> 16);
 	sum = (sum & 0xffff) + (sum >> 16);
 	return (sum & 0xffff) + (sum >> 16);
 }
@@ -160,27 +160,29 @@ inline_always void set_ip_dscp(struct pkt *pkt, u8 dscp)
 /* An address of the other family is not written. */
 inline_always void set_ip_at(struct pkt *pkt, u64 v4, u64 v6, struct ip_addr *seen, const struct ip_addr *addr)
 {
-	if (!(pkt->m.have & HAVE_IP) || ip_is_v4(addr) != (pkt->m.ip_version == 4))
-		return;
+	be32 *at;
+
 	if (pkt->m.ip_version == 4) {
-		be32 *at = bytes_at(pkt, pkt->m.l3 + v4, 4);
+		struct ip_addr new = *addr;
+		u64 change = (u64)(u32)~seen->w[3] + new.w[3];
 
-		if (!at)
+		at = bytes_at(pkt, pkt->m.l3 + v4, 4);
+		if (!at || !ip_is_v4(&new))
 			return;
-		csum_replace(&pkt->csum_l3, seen->w[3], addr->w[3]);
-		csum_replace(&pkt->csum_l4, seen->w[3], addr->w[3]);
-		*at = addr->w[3];
-	} else {
-		be32 *at = bytes_at(pkt, pkt->m.l3 + v6, 16);
-
-		if (!at)
+		pkt->csum_l3 += change;
+		pkt->csum_l4 += change;
+		*at = new.w[3];
+		seen->q[1] = new.q[1];
+	} else if (pkt->m.ip_version == 6) {
+		at = bytes_at(pkt, pkt->m.l3 + v6, 16);
+		if (!at || ip_is_v4(addr))
 			return;
 		for (u32 i = 0; i < 4; i++) {
 			csum_replace(&pkt->csum_l4, seen->w[i], addr->w[i]);
 			at[i] = addr->w[i];
 		}
+		*seen = *addr;
 	}
-	*seen = *addr;
 }
 
 #define set_ip_src(pkt, addr) set_ip_at(pkt, 12, 8, &(pkt)->flow.saddr, addr)
@@ -205,9 +207,9 @@ inline_always u32 tcp_word_at(const struct pkt *pkt, u64 offset)
 
 inline_always void set_port_at(struct pkt *pkt, u64 offset, be16 *seen, be16 port)
 {
-	be16 *at = bytes_at(pkt, pkt->m.l4 + offset, 2);
+	be16 *at = pkt->m.have & HAVE_L4 ? bytes_at(pkt, pkt->m.l4 + offset, 2) : 0;
 
-	if (!(pkt->m.have & HAVE_L4) || !at)
+	if (!at)
 		return;
 	csum_replace(&pkt->csum_l4, *seen, port);
 	*at = port;
@@ -287,28 +289,19 @@ inline_always void checksums_complete(struct pkt *pkt)
 		if (check)
 			*check = csum_apply(*check, pkt->csum_l3);
 	}
-	if (pkt->csum_l4 && pkt->m.l4) {
-		u64 offset = 0;
-		u16 *check;
+	if (pkt->csum_l4) {
+		u32 have = pkt->m.have;
+		u64 offset = have & HAVE_TCP ? 16 : have & HAVE_UDP ? 6 : (have & HAVE_ICMP) && pkt->m.ip_version == 6 ? 2 : 0;
+		u16 *check = offset ? bytes_at(pkt, pkt->m.l4 + offset, 2) : 0;
 
-		if (pkt->m.have & HAVE_TCP)
-			offset = 16;
-		else if (pkt->m.have & HAVE_UDP)
-			offset = 6;
-		else if ((pkt->m.have & HAVE_ICMP) && pkt->m.ip_version == 6)
-			offset = 2;
-		if (!offset)
-			return;
-		check = bytes_at(pkt, pkt->m.l4 + offset, 2);
-		if (!check)
-			return;
-		if (!(pkt->m.have & HAVE_UDP)) {
-			*check = csum_apply(*check, pkt->csum_l4);
-		} else if (*check) {	/* 0: the sender made none (RFC 768) */
-			u16 sum = csum_apply(*check, pkt->csum_l4);
+		u16 sum;
 
-			*check = sum ? sum : 0xffff;
-		}
+		if (!check || (have & HAVE_UDP && !*check))	/* 0: the sender made none (RFC 768) */
+			return;
+		sum = csum_apply(*check, pkt->csum_l4);
+		if (__builtin_expect(!sum, 0) && have & HAVE_UDP)
+			sum = 0xffff;
+		*check = sum;
 	}
 }
 

@@ -127,6 +127,7 @@ inline_always void *bytes_at(const struct pkt *pkt, u64 offset, u64 size)
 	as_checked(bytes);
 	if (bytes + size > end)
 		return 0;
+	__builtin_assume(bytes != 0);	/* so that who asks whether it is there asks no more than that */
 	return bytes;
 }
 

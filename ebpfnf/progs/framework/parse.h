@@ -178,51 +178,47 @@ inline_always enum parsed parse_l4(struct pkt *pkt, u64 at, u64 end)
 
 /* A straight line for what most packets are: IPv4 without tags, options and fragments, with TCP or UDP, and one comparison with the
    frame's end. Says the same of them as the long way, which takes what is left (0) as if nobody had looked. */
-inline_always int parse_plain(struct pkt *pkt)
+inline_always int parse_plain(struct pkt *pkt, u64 len)
 {
-	struct {
-		struct eth_header eth;
-		struct ipv4_header ip;
-		union {
-			struct tcp_header tcp;
-			struct udp_header udp;
-		};
-	} __attribute__((packed, aligned(2))) *plain = (void *)(long)pkt->ctx->data;
-	const u64 l4 = sizeof(plain->eth) + sizeof(plain->ip);
+	const struct eth_header *eth = (void *)(long)pkt->ctx->data;
+	const struct ipv4_header *ip = (void *)(eth + 1);
+	const struct tcp_header *tcp = (void *)(ip + 1);
+	const struct udp_header *udp = (void *)tcp;
+	const u64 l4 = sizeof(*eth) + sizeof(*ip);
 	struct md *m = &pkt->m;
 	u64 end, size, ends;
 
-	if ((void *)(plain + 1) > (void *)(long)pkt->ctx->data_end)
+	if ((void *)(tcp + 1) > (void *)(long)pkt->ctx->data_end)
 		return 0;
-	if (plain->eth.type != bpf_htons(ETHERTYPE_IP) || plain->ip.version_ihl != 0x45 || plain->ip.fragment & bpf_htons(0x3fff))
+	if (eth->type != bpf_htons(ETHERTYPE_IP) || ip->version_ihl != 0x45 || ip->fragment & bpf_htons(0x3fff))
 		return 0;
-	end = sizeof(plain->eth) + bpf_ntohs(plain->ip.length);
-	if (end > m->len)
+	end = sizeof(*eth) + bpf_ntohs(ip->length);
+	if (end > len)
 		return 0;
-	if (plain->ip.proto == IPPROTO_TCP) {
-		size = (plain->tcp.offset >> 4) * 4;
-		if (size < sizeof(plain->tcp) || l4 + size > end)
+	if (ip->proto == IPPROTO_TCP) {
+		size = (tcp->offset >> 4) * 4;
+		if (size < sizeof(*tcp) || l4 + size > end)
 			return 0;
-		m->tcp_flags = plain->tcp.flags;
+		m->tcp_flags = tcp->flags;
 		m->have = HAVE_ETH | HAVE_IP | HAVE_L4 | HAVE_TCP;
-	} else if (plain->ip.proto == IPPROTO_UDP) {
-		size = bpf_ntohs(plain->udp.length);
-		if (size < sizeof(plain->udp) || l4 + size > end)
+	} else if (ip->proto == IPPROTO_UDP) {
+		size = bpf_ntohs(udp->length);
+		if (size < sizeof(*udp) || l4 + size > end)
 			return 0;
 		end = l4 + size;
-		size = sizeof(plain->udp);
+		size = sizeof(*udp);
 		m->have = HAVE_ETH | HAVE_IP | HAVE_L4 | HAVE_UDP;
 	} else {
 		return 0;
 	}
 	/* Whole words: what is stored in pieces and loaded as one keeps the processor waiting. */
-	ends = (u64)plain->ip.proto << 32 | *(u32 *)&plain->tcp;
+	ends = (u64)ip->proto << 32 | *(const u32 *)tcp;
 	__builtin_memcpy(&pkt->flow.sport, &ends, sizeof(ends));
-	pkt->flow.saddr.q[1] = (u64)plain->ip.src << 32 | bpf_htonl(0xffff);
-	pkt->flow.daddr.q[1] = (u64)plain->ip.dst << 32 | bpf_htonl(0xffff);
+	pkt->flow.saddr.q[1] = (u64)ip->src << 32 | bpf_htonl(0xffff);
+	pkt->flow.daddr.q[1] = (u64)ip->dst << 32 | bpf_htonl(0xffff);
 	m->eth_type = ETHERTYPE_IP;
 	m->ip_version = 4;
-	m->l3 = sizeof(plain->eth);
+	m->l3 = sizeof(*eth);
 	m->l4 = l4;
 	m->pl = l4 + size;
 	m->pl_len = end - l4 - size;
@@ -235,11 +231,12 @@ inline_always enum parsed parse(struct pkt *pkt)
 	struct payload payload = {};
 	enum parsed parsed = PARSED;
 	struct eth_header *eth;
-	u64 at = sizeof(*eth);
+	u64 at = sizeof(*eth), len;
 	be16 type;
 
-	m->len = pkt->ctx->data_end - pkt->ctx->data;
-	if (parse_plain(pkt))
+	len = pkt->ctx->data_end - pkt->ctx->data;
+	m->len = len;
+	if (parse_plain(pkt, len))
 		return PARSED;
 	eth = bytes_at(pkt, 0, sizeof(*eth));
 	if (!eth)
