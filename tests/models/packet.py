@@ -11,7 +11,7 @@ from typing import Any
 from tests.models.parse import HAVE_ICMP, HAVE_IP, HAVE_L4, HAVE_TCP, HAVE_VLAN, Parsed
 
 MASK64 = (1 << 64) - 1
-_MIX = (0xBF58476D1CE4E5B9, 0x94D049BB133111EB, 0x9E3779B97F4A7C15, 0xBF58476D1CE4E5B9)
+_FACTOR = 0x9E3779B97F4A7C15
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,13 +29,13 @@ class Flow:
         return Flow(self.daddr, self.saddr, self.dport, self.sport, self.proto)
 
     def hash(self) -> int:
-        """flow_hash: multiply and xor-shift over the words of the addresses and one of ports and protocol, as they lie in memory."""
+        """flow_hash: a polynomial over the words of the addresses and one of ports and protocol, as they lie in memory, folded."""
         words = [int.from_bytes(half, sys.byteorder) for a in (self.saddr, self.daddr) for half in (a[:8], a[8:])]
         words.append(int.from_bytes(struct.pack("!HHB3x", self.sport, self.dport, self.proto), sys.byteorder))
-        h = words[0] * 0x9E3779B97F4A7C15 & MASK64
-        for word, factor in zip(words[1:], _MIX, strict=True):
-            h = (h ^ h >> 29 ^ word) * factor & MASK64
-        return (h ^ h >> 32) >> 8 & 0xFFFFFFFF
+        h = 0
+        for word in words:
+            h = h * _FACTOR + word & MASK64
+        return ((h ^ h >> 32) * _FACTOR & MASK64) >> 32
 
 
 @dataclass(frozen=True, slots=True)

@@ -62,8 +62,9 @@ inline_always u64 direct_mac(struct mac_addr address)
 	return mac.word;
 }
 
-/* From a root's cell to the place of what the longest prefix says: tables/direct/trie.py. */
-inline_always u64 direct_tail(const void *half, u64 cell, u64 size, u64 high, u64 low)
+/* From a root's cell to the place of what the longest prefix says: tables/direct/trie.py. Below a root of IPv4 all have the same
+   first half. */
+inline_always u64 direct_tail(const void *half, u64 cell, u64 size, u32 v4, u64 high, u64 low)
 {
 	const struct direct_tail *tail;
 	u64 at = (cell & DIRECT_PLACE) << 3;
@@ -74,7 +75,7 @@ inline_always u64 direct_tail(const void *half, u64 cell, u64 size, u64 high, u6
 	if (at > size - sizeof(*tail))
 		return 0;
 	tail = half + at;
-	if (((high ^ tail->value[0]) & tail->mask[0]) | ((low ^ tail->value[1]) & tail->mask[1]))
+	if ((v4 ? 0 : (high ^ tail->value[0]) & tail->mask[0]) | ((low ^ tail->value[1]) & tail->mask[1]))
 		return tail->miss;
 	return tail->hit;
 }
@@ -94,7 +95,7 @@ inline_always u64 direct_find_wide(const void *half, u64 root, u32 bits, u64 siz
 		a = a << 4 | b >> 60;
 		b <<= 4;
 	}
-	return direct_tail(half, cell, size, high, low);
+	return direct_tail(half, cell, size, 0, high, low);
 }
 
 /* Eight bits a step below a root of eight, else four. */
@@ -111,7 +112,7 @@ inline_always u64 direct_find_v4(const void *half, u64 root, u32 bits, u64 size,
 		cell = direct_cell(half, ((cell & ~DIRECT_NODE) << 6) + (a >> (64 - stride) << 2), size);
 		a <<= stride;
 	}
-	return direct_tail(half, cell, size, addr->q[0], addr->q[1]);
+	return direct_tail(half, cell, size, 1, 0, addr->q[1]);
 }
 
 /* The root of IPv4, behind it that of IPv6. */

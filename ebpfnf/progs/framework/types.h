@@ -161,16 +161,18 @@ inline_always u64 flow_ends(const struct flow *f)
 	return ends;
 }
 
-/* A mixer of the multiply and xor-shift kind (after MurmurHash3's finaliser); not keyed, so not for tables that an attacker fills. */
+/* A polynomial over the words, and its halves folded; not keyed, so not for tables that an attacker fills. */
 inline_always u32 flow_hash(const struct flow *f)
 {
-	u64 h = f->saddr.q[0] * 0x9e3779b97f4a7c15ULL;
+	const u64 factor = 0x9e3779b97f4a7c15ULL;
+	u64 h = f->saddr.q[0];
 
-	h = (h ^ h >> 29 ^ f->saddr.q[1]) * 0xbf58476d1ce4e5b9ULL;
-	h = (h ^ h >> 29 ^ f->daddr.q[0]) * 0x94d049bb133111ebULL;
-	h = (h ^ h >> 29 ^ f->daddr.q[1]) * 0x9e3779b97f4a7c15ULL;
-	h = (h ^ h >> 29 ^ flow_ends(f)) * 0xbf58476d1ce4e5b9ULL;
-	return (h ^ h >> 32) >> 8;
+	h = h * factor + f->saddr.q[1];
+	h = h * factor + f->daddr.q[0];
+	h = h * factor + f->daddr.q[1];
+	h = h * factor + flow_ends(f);
+	h ^= h >> 32;
+	return h * factor >> 32;
 }
 
 #endif

@@ -39,18 +39,13 @@ def half_size(table: Table, key_size: int, value_size: int) -> int:
     return up(entries_at(table) + WAYS * buckets(table.size) * stride(key_size, value_size), LINE)
 
 
-def mixed(key: bytes, seed: int) -> int:
-    """64 bits of hash over a key padded to words, in two lanes that a CPU computes at once: direct_mix in direct.h does the same."""
-    lanes = [seed, seed ^ K2]
-    for place, word in enumerate(struct.unpack(f"={len(key) // 8}Q", key)):
-        lanes[place & 1] = _mix(lanes[place & 1], word)
-    h = _mix(*lanes) * K2 & _M
+def hashed(key: bytes, seed: int) -> int:
+    """64 bits of hash over a key padded to words, as {table}_lookup in direct.c.j2 has them: only operators choose what is in here."""
+    h = seed
+    for word in struct.unpack(f"={len(key) // 8}Q", key):
+        h = (h ^ word) * K1 & _M
+    h = (h ^ h >> 32) * K2 & _M
     return h ^ h >> 29
-
-
-def _mix(h: int, word: int) -> int:
-    h = (h ^ word) * K1 & _M
-    return h ^ h >> 32
 
 
 def build(table: Table, key_size: int, value_size: int, rows: Mapping[bytes, bytes]) -> bytes:
@@ -59,7 +54,7 @@ def build(table: Table, key_size: int, value_size: int, rows: Mapping[bytes, byt
         raise TableError(f"table '{table.name}' is full: no room for entries, it holds {table.size}")
     padded = [(key.ljust(up(key_size, 8), b"\0"), value) for key, value in rows.items()]
     for seed in range(_SEEDS):
-        placed = _place([mixed(key, seed) for key, _ in padded], buckets(table.size))
+        placed = _place([hashed(key, seed) for key, _ in padded], buckets(table.size))
         if placed is not None:
             break
     else:

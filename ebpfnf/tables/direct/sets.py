@@ -9,12 +9,15 @@ the one at the higher place goes. The seed is drawn by the first packet, so that
 
 from __future__ import annotations
 
+import struct
+
 from ebpfnf.model import Table
-from ebpfnf.tables.direct.exact import mixed
+from ebpfnf.tables.direct.exact import K1, K2
 from ebpfnf.tables.direct.place import HEADER, LINE, stagger, up
 
 WAYS = 8
 VALID, BUSY, BY_HAND = 1, 2, 4  # bits of a state; by hand: claimed by the agent, which may be killed before it publishes
+_M = (1 << 64) - 1
 _SPARE = 8  # sets beyond half as much again as `size`: few sets fill less evenly
 
 
@@ -38,7 +41,21 @@ def map_size(table: Table, key_size: int, value_size: int) -> int:
     return stagger(table) + entries_at(table) + WAYS * sets(table.size) * stride(key_size, value_size)
 
 
+def mixed(key: bytes, seed: int) -> int:
+    """64 bits of hash over a key padded to words, in two lanes that a CPU computes at once: direct_mix in direct.h does the same."""
+    lanes = [seed, seed ^ K2]
+    for place, word in enumerate(struct.unpack(f"={len(key) // 8}Q", key)):
+        lanes[place & 1] = _mix(lanes[place & 1], word)
+    h = _mix(*lanes) * K2 & _M
+    return h ^ h >> 29
+
+
 def homes(table: Table, key: bytes, seed: int) -> tuple[int, int, int]:
     """The two sets of a key, padded to words, and the hash bits in its state."""
     h, count = mixed(key, seed), sets(table.size)
     return (h >> 32) * count >> 32, (h & 0xFFFFFFFF) * count >> 32, h >> 32
+
+
+def _mix(h: int, word: int) -> int:
+    h = (h ^ word) * K1 & _M
+    return h ^ h >> 32
