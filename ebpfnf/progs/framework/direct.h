@@ -11,9 +11,6 @@
 /* A lone bit times this has a number of its own in its six highest bits. */
 #define DIRECT_DE_BRUIJN 0x03f79d71b4cb0a89ULL
 
-/* 1 << 16 * way, times this, has `way` in its two highest bits: no branch to be guessed. */
-#define DIRECT_WAY (1ULL << 46 | 2ULL << 30 | 3ULL << 14)
-
 struct direct_tail {
 	u64 value[2];
 	u64 mask[2];
