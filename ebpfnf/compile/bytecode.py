@@ -11,6 +11,7 @@ _LD_IMM64 = 0x18
 _CALL = 0x85
 _CALL_REGISTER = 0x8D
 _MAP_SOURCES = (1, 2)  # a map's descriptor, a map's value
+_MAP_VALUE = _MAP_SOURCES[1]
 _FUNCTION_SOURCE = 4  # a function behind the program (link.py)
 _ADDRESSES_BELOW = 1 << 31  # an unresolved symbol is a small number; true constants that small need no ld_imm64
 _NOT_INLINED = (
@@ -27,6 +28,15 @@ class Fault:
     index: int
     what: str
     cure: str
+
+
+def addressed(insns: bytes, map_ids: Mapping[int, str]) -> bytes:
+    """The instructions with each plain constant that is a map's symbolic id as the address of its value: assembly can't say so."""
+    code = bytearray(insns)
+    for index, kind, source, imm in _walk(insns):
+        if kind == _LD_IMM64 and not source and imm in map_ids and not any(insns[(index + 1) * SIZE + 4 : (index + 2) * SIZE]):
+            code[index * SIZE + 1] |= _MAP_VALUE << 4
+    return bytes(code)
 
 
 def inspect(insns: bytes, map_ids: Mapping[int, str], loops: Collection[int] = ()) -> tuple[tuple[tuple[int, str], ...], tuple[Fault, ...]]:

@@ -95,7 +95,7 @@ def _programs(source: Source, compiled: _Compiled) -> tuple[Program, ...]:
     debug = _Debug(compiled, source)
     code, faults = {}, []
     for name in (*source.programs, *source.loops.values()):
-        insns = compiled.functions[name]
+        insns = bytecode.addressed(compiled.functions[name], source.map_ids)
         if not insns:
             faults.append(CompileError(f"program '{name}' never returns", cure="a body returns a verdict on every way"))
         relocations, found = bytecode.inspect(insns, source.map_ids, source.loops)

@@ -64,14 +64,16 @@ struct pkt {
 _Static_assert(RECORD_SIZE == 8 * RECORD_WORDS, "the slot must hold the record");
 _Static_assert(sizeof(struct slot) <= SLOT_SIZE, "the slot must fit");
 
-/* The same all through a program: asked for once, whatever is written in between. */
+/* The same all through a program: asked for once, whatever is written in between. The mask's address is a constant to the compiler, not
+   an act as MAP_VALUE is, and the load needs no more than it; so this is done once too. */
 static u64 (*const cpu_number)(void) __attribute__((const)) = (void *)BPF_FUNC_get_smp_processor_id;
 
 inline_always u64 cpu_here(void)
 {
-	u64 mask;
+	u64 constants, mask;
 
-	asm("%0 = *(u32 *)(%1 + 0)" : "=r"(mask) : "r"(&HOST->cpu_mask));
+	asm("%0 = %1 ll" : "=r"(constants) : "i"(MAP_const));
+	asm("%0 = *(u32 *)(%1 + %2)" : "=r"(mask) : "r"(constants), "i"(offsetof(struct host, cpu_mask)));
 	return cpu_number() & mask;
 }
 

@@ -234,7 +234,7 @@ inline_always enum parsed parse(struct pkt *pkt)
 	u64 at = sizeof(*eth), len;
 	be16 type;
 
-	len = pkt->ctx->data_end - pkt->ctx->data;
+	len = (u64)pkt->ctx->data_end - pkt->ctx->data;
 	m->len = len;
 	if (parse_plain(pkt, len))
 		return PARSED;
