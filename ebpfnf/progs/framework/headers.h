@@ -281,27 +281,32 @@ inline_always u16 csum_apply(u16 check, u64 delta)
 	return ~csum_fold((u16)~check + delta);
 }
 
+inline_always void check_at(struct pkt *pkt, u64 offset, u64 delta)
+{
+	u16 *check = bytes_at(pkt, offset, 2);
+
+	if (check)
+		*check = csum_apply(*check, delta);
+}
+
 inline_always void checksums_complete(struct pkt *pkt)
 {
-	if (pkt->csum_l3) {
-		u16 *check = bytes_at(pkt, pkt->m.l3 + 10, 2);
+	if (pkt->csum_l3)
+		check_at(pkt, pkt->m.l3 + 10, pkt->csum_l3);
+	if (!pkt->csum_l4)
+		return;
+	if (pkt->m.have & HAVE_TCP) {
+		check_at(pkt, pkt->m.l4 + 16, pkt->csum_l4);
+	} else if (pkt->m.have & HAVE_UDP) {
+		u16 *check = bytes_at(pkt, pkt->m.l4 + 6, 2);
 
-		if (check)
-			*check = csum_apply(*check, pkt->csum_l3);
-	}
-	if (pkt->csum_l4) {
-		u32 have = pkt->m.have;
-		u64 offset = have & HAVE_TCP ? 16 : have & HAVE_UDP ? 6 : (have & HAVE_ICMP) && pkt->m.ip_version == 6 ? 2 : 0;
-		u16 *check = offset ? bytes_at(pkt, pkt->m.l4 + offset, 2) : 0;
+		if (check && *check) {	/* 0: the sender made none (RFC 768) */
+			u16 sum = csum_apply(*check, pkt->csum_l4);
 
-		u16 sum;
-
-		if (!check || (have & HAVE_UDP && !*check))	/* 0: the sender made none (RFC 768) */
-			return;
-		sum = csum_apply(*check, pkt->csum_l4);
-		if (__builtin_expect(!sum, 0) && have & HAVE_UDP)
-			sum = 0xffff;
-		*check = sum;
+			*check = sum ? sum : 0xffff;
+		}
+	} else if ((pkt->m.have & HAVE_ICMP) && pkt->m.ip_version == 6) {
+		check_at(pkt, pkt->m.l4 + 2, pkt->csum_l4);
 	}
 }
 
