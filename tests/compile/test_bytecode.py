@@ -25,6 +25,11 @@ def test_references_to_maps_are_found_by_their_instruction() -> None:
     assert bytecode.inspect(code, IDS) == (((0, "flows"), (3, "meta")), ())
 
 
+def test_a_symbolic_id_that_stands_as_a_constant_becomes_a_maps_value() -> None:
+    code = wide(0, 0x7F000001) + wide(0, 0x7F000001, 1) + wide(1, 0x7F000001) + EXIT
+    assert bytecode.addressed(code, IDS) == wide(2, 0x7F000001) + code[16:]
+
+
 @pytest.mark.parametrize("code", [wide(0, 0x80000000), wide(0, 1, 1), wide(0, 0xFFFFFFFF), call(0, 1)])
 def test_constants_and_helpers_are_no_faults(code: bytes) -> None:
     assert bytecode.inspect(code + EXIT, IDS) == ((), ())
