@@ -23,7 +23,7 @@ NO_PREALLOC = 1  # BPF_F_NO_PREALLOC, which LPM tries demand
 SMALLEST_ACL = 64
 LARGEST_ACL = 4096  # records in a kernel map: the verifier walks through all of them
 _ROOM = 16  # records that may be added live before a deploy must make the table larger
-_FORM = 4  # of what an operator fills: goes up when the same entries become other bytes, since a generation takes over the last one's
+_FORM = 5  # of what an operator fills: goes up when the same entries become other bytes, since a generation takes over the last one's
 STATS = ("created", "full", "deleted")
 KINDS = ("exact", "prefix", "acl", "connections", "counter", "histogram", "consistent_hash", "automaton")
 
