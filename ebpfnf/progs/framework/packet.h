@@ -46,10 +46,13 @@ struct slot {
 #endif
 };
 
+typedef u64 any_word __attribute__((may_alias));
+
 struct pkt {
 	struct xdp_md *ctx;
 	struct slot *slot;
-	u64 veil;		/* for settle() */
+	volatile any_word *anywhere;	/* for settle() */
+	u64 veil;
 	/* From here on the record travels from segment to segment. */
 	u64 now;
 	struct flow flow;
@@ -93,19 +96,25 @@ inline_always void record_load(struct pkt *pkt)
 	__builtin_memcpy(RECORD_OF(pkt), pkt->slot->record, RECORD_SIZE);
 }
 
-typedef u64 any_word __attribute__((may_alias));
-
 /* From here on the verifier no longer knows how the record came about, so that what follows is checked once, and not for each way that
-   led here. A word is written of which it knows no more than that it lies in the record or in the veil before it, where it does lie:
-   the highest byte of the action by which the CPU's last packet left is nought. */
+   led here. */
 inline_always void settle(struct pkt *pkt)
 {
-	u64 word = ((volatile u8 *)&pkt->slot->exit.ending.action)[3];
+	*pkt->anywhere = (u64)(long)pkt->slot;
+}
+
+/* The beginning of a program. `anywhere` is the veil; the verifier knows no more of it than that it lies in the record or in the veil before
+   it: the highest byte of the action by which the CPU's last packet left is nought. */
+inline_always void pkt_begin(struct pkt *pkt, struct xdp_md *ctx, struct slot *slot)
+{
+	u64 word = ((volatile u8 *)&slot->exit.ending.action)[3];
 
 	as_checked(word);
 	word = word * (1 + RECORD_WORDS) >> 8;
 	as_checked(word);
-	((volatile any_word *)&pkt->veil)[word] = word;
+	pkt->ctx = ctx;
+	pkt->slot = slot;
+	pkt->anywhere = (any_word *)&pkt->veil + word;
 }
 
 inline_always u64 clock_now(const struct slot *slot)
