@@ -297,6 +297,36 @@ def anything(draw: random.Random) -> str:
     return "::/0" if net.startswith("::ffff:") else net
 
 
+# ---------------------------------------------------------------- exact keys
+
+
+@pytest.mark.parametrize("count", [0, 1, 3, 4, 5, 6, 700])
+def test_exact_keys_are_found_and_no_others(count: int) -> None:
+    """However few they are, and however often they have changed; nought, which empty places hold, is a key like any other."""
+    keys = random.Random(count).sample(range(1, 5000), count)
+    numbers = table("numbers", "exact", key="u32", value="u32", size=1000, entries=tuple((str(k), k + 1) for k in keys), mode="direct")
+    body = """PROGRAM(find) {
+	u32 key = in->argument, *found = s_numbers_lookup(&key);
+
+	in->out[0] = found ? *found : 0;
+}"""
+    with Rig([numbers], body, ["find"]) as rig:
+
+        def found() -> dict[int, int]:
+            return {k: value for k in range(5000) if (value := rig.run(argument=k)[0])}
+
+        there = {k: k + 1 for k in keys}
+        assert found() == there
+        for key in [0, *keys[:2]]:
+            agent.set(numbers, rig.maps["numbers"], str(key), 9)
+            there[key] = 9
+        assert found() == there
+        for key in (0, *keys[1:3]):
+            assert agent.delete(numbers, rig.maps["numbers"], str(key))
+            del there[key]
+        assert found() == there
+
+
 # ---------------------------------------------------------------- changes under traffic
 
 

@@ -1,7 +1,7 @@
 """Exact keys in a half: buckets of four entries, each key in one of two buckets. A word of four 16-bit tags says what a bucket holds.
 
 Whoever finds both buckets full moves another key to its second bucket; where that does not end, the whole is hashed with another seed.
-So no key is ever lost.
+So no key is ever lost. What fits into one bucket lies in the first, and packets go through it without a hash.
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ def build(table: Table, key_size: int, value_size: int, rows: Mapping[bytes, byt
         raise TableError(f"table '{table.name}' is full: no room for entries, it holds {table.size}")
     padded = [(key.ljust(up(key_size, 8), b"\0"), value) for key, value in rows.items()]
     for seed in range(_SEEDS):
-        placed = _place([hashed(key, seed) for key, _ in padded], buckets(table.size))
+        placed = _place([hashed(key, seed) for key, _ in padded], buckets(table.size) if len(padded) > WAYS else 1)
         if placed is not None:
             break
     else:
