@@ -118,6 +118,8 @@ int arrive(struct xdp_md *ctx)
 		return XDP_PASS;
 	if (*(u16 *)((void *)from + 12) != bpf_htons(0x0800) && *(u16 *)((void *)from + 12) != bpf_htons(0x86dd))
 		return XDP_PASS;
+	if (*(u16 *)((void *)from + 12) == bpf_htons(0x86dd) && *((u8 *)from + 20) != 6 && *((u8 *)from + 20) != 17)
+		return XDP_PASS; /* what hosts say among themselves: neighbours, routers, groups */
 	number = sink->packets++;
 	sink->bytes += size;
 	if (number < KEPT) {
