@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import importlib.util
 import sysconfig
 from contextlib import suppress
@@ -43,6 +44,10 @@ FLAGS = (
 )
 
 
+_CLONE_NEWNS = 0x00020000
+_MS_BIND, _MS_REC, _MS_PRIVATE = 1 << 12, 1 << 14, 1 << 18
+
+
 class Missing(Exception):
     """Why bcc can't be used."""
 
@@ -76,6 +81,16 @@ def get_ready() -> None:
     """Load bcc and LLVM into this process. Where they can't be, `functions` will say so."""
     with suppress(Missing):
         _loaded()
+
+
+def hide_kernel() -> None:
+    """What this process compiles depends on no kernel: bcc reads all its symbols each time, for one define that we don't use.
+
+    A fifteenth of a large compilation. Only root can; others wait.
+    """
+    libc = ctypes.CDLL(None)
+    if libc.unshare(_CLONE_NEWNS) == 0 and libc.mount(None, b"/", None, _MS_REC | _MS_PRIVATE, None) == 0:
+        libc.mount(b"/dev/null", b"/proc/kallsyms", None, _MS_BIND, None)
 
 
 def functions(text: str) -> dict[str, bytes]:

@@ -23,6 +23,7 @@ def _text(data: bytes) -> str:
 def main() -> int:
     """Compile what stands in the folder; the exit code says whether there is a result."""
     bcc.get_ready()
+    bcc.hide_kernel()
     answer = os.dup(sys.stdout.fileno())
     os.dup2(sys.stderr.fileno(), sys.stdout.fileno())  # whatever a library prints is no result
     folder = sys.stdin.read()
