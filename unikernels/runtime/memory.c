@@ -18,7 +18,9 @@ static void *zeroed(u64 *start, u64 *behind)
 	for (; behind - word >= 8; word += 8)	/* in emulation it is the loop that costs */
 		if (word[0] | word[1] | word[2] | word[3] | word[4] | word[5] | word[6] | word[7])
 			memset(word, 0, 64);
-	memset(word, 0, (size_t)(behind - word) * 8);
+	for (; word < behind; word++)
+		if (*word)
+			*word = 0;
 	return start;
 }
 
