@@ -18,6 +18,7 @@ from benchmarks import (
     control_plane,
     data_plane,
     fleet,
+    instructions,
     monoliths,
     peers,
     plan,
@@ -37,6 +38,7 @@ from benchmarks.measure import Figure, Unavailable
 BENCHMARKS: dict[str, Callable[[], list[Figure]]] = {
     **data_plane.BENCHMARKS,
     "chain-vs-monoliths": monoliths.run,
+    "instructions": instructions.run,
     **scale.BENCHMARKS,
     **predict.BENCHMARKS,
     **segments.BENCHMARKS,
