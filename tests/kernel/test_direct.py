@@ -214,6 +214,24 @@ def test_rules_with_lists_decide_a_hundred_thousand_headers_as_their_text_says(c
         assert agent.diff(acl, live, [listed_entry(number, *rule) for number, rule in rules.items()]) == ""
 
 
+@pytest.mark.parametrize("count", [40, 100])
+def test_a_field_that_no_rule_of_the_file_names_is_looked_at_once_one_does(count: int) -> None:
+    """The file names addresses and ports; a DSCP and a flag are named live, and get into the large part."""
+    said = [entry(10 * k, {"ip.src": f"10.0.{k}.0/24", "l4.dport": "80-90"}, k) for k in range(1, count + 1)]
+    acl = table("rules", "acl", fields=TUPLE, value=VALUE, size=2048, entries=tuple(said), mode="direct")
+    with Rig([acl], MATCH, ["match"]) as rig:
+        live, sent = rig.maps["rules"], Record(saddr="10.0.7.1", dport=80, dscp=46, tcp_flags=2)
+        assert rig.run(sent)[0] == 7
+        for number, match in ((5, {"ip.dscp": 46, "tcp.flags": "syn,!ack"}), (6, {"ip.dst": "198.51.100.0/24", "ip.dscp": 10})):
+            said.append(entry(number, match, 1000 + number))
+            agent.set(acl, live, *said[-1])
+        for _ in ("in the small part", "in the large part"):
+            seen = [rig.run(Record(saddr="10.0.7.1", dport=80, dscp=dscp, tcp_flags=flags))[0] for dscp in (0, 10, 46) for flags in (2, 16)]
+            assert seen == [7, 7, 1006, 1006, 1005, 7]
+            direct.write(acl, live, direct.read(acl, live))
+        assert agent.diff(acl, live, said) == ""
+
+
 def listed(draw: random.Random) -> dict[str, list[Any]]:
     """A match whose lists combine to more than records would be taken."""
     nets = [network(draw, draw.random() < 0.3) for _ in range(draw.randint(2, 20))]

@@ -3,11 +3,13 @@ with a bit for each term (acl.terms: a rule, or what it asks of one IP version) 
 first match. A vector begins with aggregates, a bit for each of its words that is not zero, so that few words are looked at (Baboescu and
 Varghese, SIGCOMM 2001).
 
-    u32 rows, terms, index, idle; tables and roots of the dimensions; u32 order[slots]; then, in any order: vectors, nodes and tails of
-    tries, cells {u64 number; value}, the index {u32 number, first term, terms, place in 8 bytes of the rule}, rules as acl packs them
+    u64 none[4]; u32 rows, terms, index, idle; tables and roots of the dimensions; u32 order[slots]; then, in any order: vectors, nodes and
+    tails of tries, cells {u64 number; value}, the index {u32 number, first term, terms, place in 8 bytes of the rule}, rules as acl packs
+    them
 
-`idle` has a bit for each dimension that no term names. Where there are 64 terms at most a vector is one word without aggregates, which
-stands in the tables itself, and `order` is sorted by what a term's bit times DE_BRUIJN has in its six highest bits.
+The vector without a bit is at place 0, where `none` is. `idle` has a bit for each dimension that no term names. Where there are 64 terms at
+most a vector is one word without aggregates, which stands in the tables itself, and `order` is sorted by what a term's bit times DE_BRUIJN
+has in its six highest bits.
 
 A rule that was changed live stands in the small part, whose records are compared one by one; its old terms are dead there.
 """
@@ -33,6 +35,8 @@ FEW = 24  # up to so many records are compared one by one
 CHANGED = 384  # records of the small part where there is a large one
 FOLDED = 32  # above so many of them the agent begins to make the large part anew, while changes go on
 ONE_WORD = 64  # slots of a table whose vectors are one word
+HEAD = 32  # where in a half its words of 32 bits begin
+IDLE = HEAD + 12  # where `idle` is
 DE_BRUIJN = 0x03F79D71B4CB0A89  # as in direct.h
 _HAVE_BITS = 9  # bits of match.HAVE
 _MAPPED = 0xFFFF
@@ -126,7 +130,7 @@ def build(layout: acl.Layout, slots: int, rows: Sequence[acl.Row]) -> bytes:
         for term in range(first, first + count):
             struct.pack_into("=I", space.data, start + 4 * _turn(slots, term), cell)
         entries.append(struct.pack("=IIII", row.number, first, count, space.put(acl.pack_row(row), 8) >> 3))
-    struct.pack_into("=IIII", space.data, 0, len(rows), len(terms), space.put(b"".join(entries), 8), idle)
+    struct.pack_into("=IIII", space.data, HEAD, len(rows), len(terms), space.put(b"".join(entries), 8), idle)
     return bytes(space.data)
 
 
@@ -148,7 +152,7 @@ def index(half: memoryview) -> dict[int, Place]:
 
 def index_at(head: memoryview) -> tuple[int, int]:
     """Where in a half that begins so its index stands: offset and end."""
-    count, _, at = struct.unpack_from("=III", head)
+    count, _, at = struct.unpack_from("=III", head, HEAD)
     return at, at + 16 * count
 
 
@@ -170,7 +174,7 @@ class _Vectors:
 
     def __init__(self, space: Space, slots: int) -> None:
         self._space, self._slots, self._low = space, slots, 64 * aggregates(slots)
-        self._places: dict[int, int] = {0: 0}  # of a vector without a bit: none
+        self._places: dict[int, int] = {0: 0}
 
     @property
     def cells(self) -> str:

@@ -8,23 +8,19 @@ from ebpfnf.model import Table
 from ebpfnf.tables.direct import exact, rules, sets, shape
 from ebpfnf.tables.direct.place import stagger, up
 from ebpfnf.tables.direct.trie import root_bits
+from ebpfnf.tables.match import match_fields
 from ebpfnf.tables.types import Type
-
-_DEAR = ("ip.dscp",)
 
 
 @dataclass(frozen=True, slots=True)
 class Dim:
     """A dimension of an acl: how the packet's value leads to a vector of the rules that it may fit."""
 
+    place: int  # of the part of a rule that it is
     wide: int  # 1: address or MAC, through a trie; 0: a cell for each value
     mac: int
-    range: int  # 1: range number `word`, else bits of word `word` from `shift` on
-    word: int
-    shift: int
     at: int
     last: int  # the largest of its values
-    dear: int  # 1: passed over where no rule names it, as it is read from the packet, or has a large table
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +44,10 @@ class DirectView:
     aggregates: int = 0
     words: int = 0
     order_at: int = 0
-    dims: tuple[Dim, ...] = ()
+    named: tuple[Dim, ...] = ()  # by a rule of the operator's file
+    unnamed: tuple[Dim, ...] = ()
+    unnamed_bits: int = 0
+    idle_at: int = 0
 
 
 def direct_view(table: Table, key: Type, value: Type) -> tuple[DirectView, ...]:
@@ -83,16 +82,25 @@ def _acl(view: DirectView, table: Table, value: Type) -> DirectView:
     small = replace(view, small=shape.small_size(table, value))
     if not table.slots:
         return small
-    layout, slots = shape.acl_layout(table), table.slots
+    layout, slots, named = shape.acl_layout(table), table.slots, _named(table)
+    dims = [
+        (Dim(place, int(dim.wide), int(dim.mac), dim.at, (1 << dim.bits) - 1), dim.part.name in named)
+        for place, dim in enumerate(rules.dims(layout, slots))
+    ]
     return replace(
         small, alive_at=shape.alive_at(table, value), root_bits=root_bits(slots), root_size=4 << root_bits(slots),
         aggregates=rules.aggregates(slots), words=slots // 64, vector_size=8 * rules.aggregates(slots) + slots // 8,
         area_size=shape.map_size(table, value) - view.at, order_at=rules.order_at(layout, slots),
-        dims=tuple(
-            Dim(
-                int(d.wide), int(d.mac), int(d.part.range), d.part.word, d.part.shift, d.at, (1 << d.bits) - 1,
-                int(d.part.name in _DEAR or d.bits == 16),
-            )
-            for d in rules.dims(layout, slots)
-        ),
+        named=tuple(dim for dim, yes in dims if yes), unnamed=tuple(dim for dim, yes in dims if not yes),
+        unnamed_bits=sum(1 << dim.place for dim, yes in dims if not yes), idle_at=rules.IDLE,
     )  # fmt: skip
+
+
+def _named(table: Table) -> set[str]:
+    """The parts of a rule of which a rule of the operator's file says something."""
+    found, fields = set[str](), {field.name: field for field in match_fields(table.key)}
+    for _, entry in table.entries:
+        found |= {"have"} if entry.get("require") or entry.get("exclude") else set()
+        for name in entry["match"]:
+            found |= {name, *(["have"] if fields[name].needs else ()), *(["ip.version"] if fields[name].type == "prefix" else ())}
+    return found
