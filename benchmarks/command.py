@@ -27,6 +27,7 @@ from benchmarks import (
     replay,
     scale,
     segments,
+    summary,
     swap,
     tables,
     two_cpus,
@@ -68,7 +69,10 @@ def main() -> int:
     if given.names == ["plots"]:
         try:
             print("\n".join(map(str, plots.draw(given.folder))))
-        except Unavailable as missing:
+            if given.folder == plots.FOLDER:
+                summary.write(given.folder)
+                print(summary.README)
+        except (Unavailable, LookupError) as missing:
             print(f"error: {missing}", file=sys.stderr)
             return 1
         return 0

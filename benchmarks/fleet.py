@@ -48,8 +48,12 @@ def _measured(fleet: Fleet, inventory_file: Path) -> list[Figure]:
         f"status on {HOSTS} hosts, from nothing": lambda: (fleet.close(), _all(fleet, "status"))[0],
         f"'ebpfnf status' of {HOSTS} hosts, a process": lambda: subprocess.run(asked, check=True, capture_output=True),
     }
+    goals = {next(iter(arms)): 20.0, list(arms)[-1]: 2000.0}
     samples = interleaved(arms, ROUNDS)
-    return [figure(f"first deploy on {HOSTS} hosts", first, "ms"), *(figure(name, samples[name], "ms") for name in arms)]
+    return [
+        figure(f"first deploy on {HOSTS} hosts", first, "ms", 30_000.0),
+        *(figure(name, samples[name], "ms", goals.get(name)) for name in arms),
+    ]
 
 
 def _apply(fleet: Fleet, sent: dict[str, Parcel]) -> None:

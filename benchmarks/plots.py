@@ -12,7 +12,7 @@ FOLDER = Path(__file__).resolve().parent.parent / "docs" / "explanation" / "figu
 
 
 def draw(folder: Path = FOLDER) -> list[Path]:
-    """One SVG for each NAME.json: lines where something grows, else bars; medians with least and most. Same results, same file."""
+    """One SVG for each NAME.json with ns: lines where something grows, else bars; medians with range. Same results, same file."""
     try:
         import matplotlib
     except ImportError:
@@ -24,6 +24,8 @@ def draw(folder: Path = FOLDER) -> list[Path]:
     made = []
     for file in sorted(folder.glob("*.json")):
         shown = [f for f in (Figure(**each) for each in json.loads(file.read_text())) if f.unit == "ns"]
+        if not shown:  # a table may show it
+            continue
         series = [f for f in shown if f.x is not None]
         plot, axes = pyplot.subplots(figsize=(6.4, 3.6 if series else 0.8 + 0.25 * len(shown)), layout="constrained")
         if series:

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks import chains, plots, scale, two_cpus
+from benchmarks import chains, plots, scale, summary, two_cpus
 from benchmarks.frames import Mix
 from benchmarks.measure import Figure, figure, point
 from benchmarks.memory import Memory
@@ -54,6 +54,17 @@ def test_kept_results_make_the_same_drawing_each_time(tmp_path: Path) -> None:
     first = [file.read_bytes() for file in drawn]
     assert [file.name for file in drawn] == ["acl.svg", "bench.svg"]
     assert [file.read_bytes() for file in plots.draw(tmp_path)] == first
+
+
+def test_a_row_of_the_readme_is_what_was_kept(tmp_path: Path) -> None:
+    figures = [figure("ours / theirs, IPv4", [0.25, 0.2, 0.5], "x", 0.125), figure("other", [12.3], "ms", 40.0)]
+    (tmp_path / "peer.json").write_text(json.dumps([dataclasses.asdict(f) for f in figures]))
+    assert summary.Row("ratio", "peer", "ours").line(tmp_path) == "| ratio | 0.25 (0.20 to 0.50) | 0.12, missed | peer |"
+    assert summary.Row("cheaper", "peer", "ours", inverse=True).line(tmp_path) == "| cheaper | 4× (2× to 5×) | 8×, missed | peer |"
+    assert summary.Row("time", "peer", "other").line(tmp_path) == "| time | 12 ms | 40 ms | peer |"
+    for missing in (summary.Row("", "peer", "o"), summary.Row("", "peer", "nothing"), summary.Row("", "nobody", "ours")):
+        with pytest.raises(LookupError, match="no figure"):
+            missing.line(tmp_path)
 
 
 def test_a_goal_is_met_or_missed() -> None:

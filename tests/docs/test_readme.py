@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from benchmarks import plots, summary
 from ebpfnf import spec
 from ebpfnf.analyse import expect
 
@@ -44,3 +45,7 @@ def test_links_lead_somewhere() -> None:
 def test_the_body_shown_is_the_one_that_runs() -> None:
     shown = re.search(r"```c\n(.*?)```", README, re.DOTALL)[1]
     assert shown.strip() in (ROOT / "ebpfnf" / "progs" / "acl_5t" / "mnf.c").read_text()
+
+
+def test_the_figures_are_those_of_results_that_were_kept() -> None:
+    assert summary.table(plots.FOLDER) in README, "python -m benchmarks plots"
