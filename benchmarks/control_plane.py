@@ -6,6 +6,7 @@ import base64
 import json
 import os
 import random
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -22,6 +23,7 @@ from ebpfnf.agent.observe import observe
 from ebpfnf.agent.plan import Options
 from ebpfnf.agent.status import status
 from ebpfnf.lab.lab import Lab
+from ebpfnf.spec.library import BUILT_IN
 
 NAME, RULES = "bench-edge", "bench-rules"
 SETTLED = 0.1  # seconds after which a change's grace period is over, also beside other work
@@ -83,9 +85,22 @@ def _measured(netns: str, tables: str) -> Iterator[Figure]:
         for arm, times in interleaved({arm: _counted(command, needed[arm]) for arm, command in arms.items()}, ROUNDS).items():
             yield figure(f"{arm}, {tables}", times, "ms", goals.get(arm))
             yield figure(f"{arm}, {tables}, of it CPU", needed[arm], "ms")
+        yield figure(f"swap of a body, {tables}", _swaps(netns, files[live], Path(name, "size_hist")), "ms", 400.0)
         yield from _in_namespace(netns, lambda: _inside(tables))
         for command, peak in _memory(netns, files[0], files[1 - live]).items():
             yield figure(f"{command}, {tables}, peak resident", [peak], "MB", 250.0 if command == "compiler" else 40.0)
+
+
+def _swaps(netns: str, file: Path, other: Path) -> list[float]:
+    """Milliseconds of the command, each time with a body that was never compiled before."""
+    shutil.copytree(BUILT_IN / "progs" / "size_hist", other)
+    body, taken = (other / "mnf.c").read_text(), []
+    for number in range(ROUNDS):
+        (other / "mnf.c").write_text(body.replace("get_pkt_len(pkt)", f"get_pkt_len(pkt) + {time.time_ns() % 10**6 + number}"))
+        began = time.perf_counter()
+        _ebpfnf(netns, "swap", str(file), "stats.sizes", "--with", str(other), "-y")
+        taken.append((time.perf_counter() - began) * 1e3)
+    return taken
 
 
 def _ebpfnf(netns: str, *arguments: str) -> None:
