@@ -95,7 +95,7 @@ def run(target: Target, corpus: Path, failures: Path, *, dictionary: bytes, seed
 
 def replay(target: Target, inputs: list[Path]) -> str:
     """What the inputs break, in a line, or nothing."""
-    said = _start(target, [str(path) for path in inputs])
+    said = _start(target, ["-timeout=30", *map(str, inputs)])
     return what_broke(said) if "ERROR: " in said or "runtime error" in said else ""
 
 

@@ -171,8 +171,8 @@ void run(const struct record *records, u32 n)
 	for (u32 i = 0; i < n && !quit_wanted; i++) {
 		if (records[i].kind == FRAME)
 			deliver(&records[i]);
-		else
-			take_sent();	/* else the guest might wait for room in vain */
+		if (records[i].kind != FRAME || (u16)(offered(SEND)->index - seen[SEND]) == QUEUE)
+			take_sent();	/* with its ring full the guest would wait for a host that does nothing more */
 		if (records[i].kind == CONFIG) {
 			honest = false;
 			misbehave(&records[i]);
