@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 ROUNDS = int(os.environ.get("BENCH_ROUNDS", "9"))
+_FIRST, _TRIES, _NEAR = 500, 20, 1.25  # loops to know the best by, samples at most, how near to the best is good enough
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +50,39 @@ def point(line: str, what: str, x: float, samples: Sequence[float], unit: str) -
 def ratio(name: str, over: Sequence[float], under: Sequence[float], goal: float | None = None) -> Figure:
     """One quantity by another, round by round."""
     return figure(name, [a / b for a, b in zip(over, under, strict=True)], "x", goal)
+
+
+class Pace:
+    """Samples taken while this CPU is as fast as it can be: beside somebody else's work on its core, here or in another machine of the same
+    host, all takes up to twice as long, for tenths of a second. An empty loop before and after tells: such a sample is taken again.
+    """
+
+    def __init__(self) -> None:
+        self._best = min(_spin() for _ in range(_FIRST))
+
+    def steady(self, sample: Callable[[], float]) -> float:
+        """A sample; of many that were all disturbed the one beside the quickest loops."""
+        least, found = float("inf"), 0.0
+        for _ in range(_TRIES):
+            before, value, after = _spin(), sample(), _spin()
+            slowest = max(before, after)
+            if slowest < least:
+                least, found = slowest, value
+            self._best = min(self._best, before, after)
+            if least <= _NEAR * self._best:
+                break
+        return found
+
+
+def _spin() -> int:
+    """Ns that an empty loop takes at least."""
+    times = []
+    for _ in range(5):
+        began = time.thread_time_ns()
+        for _ in range(5000):
+            pass
+        times.append(time.thread_time_ns() - began)
+    return min(times)
 
 
 def interleaved(arms: Mapping[str, Callable[[], None]], rounds: int) -> dict[str, list[float]]:

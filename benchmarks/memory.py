@@ -9,10 +9,12 @@ import os
 import struct
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
 from types import TracebackType
 
 from benchmarks.frames import Mix
+from benchmarks.measure import Pace
 from ebpfnf.agent import tables
 from ebpfnf.agent.load import HostFacts, Loaded, load, relocate
 from ebpfnf.compile import compile_source
@@ -144,9 +146,10 @@ class Memory:
     def compare(self, arms: list[str], rounds: int, runs: int = _RUNS) -> dict[str, list[float]]:
         """Net ns a packet of each arm, round by round, there and back; the driving program is one of those that take turns."""
         samples: dict[str, list[float]] = {arm: [] for arm in arms}
+        pace = Pace()
         for number in range(rounds):
             order = ["", *arms]
-            times = {arm: self.time(arm, runs) for arm in (order if number % 2 == 0 else order[::-1])}
+            times = {arm: pace.steady(partial(self.time, arm, runs)) for arm in (order if number % 2 == 0 else order[::-1])}
             for arm in arms:
                 samples[arm].append(times[arm] - times[""])
         return samples

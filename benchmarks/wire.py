@@ -12,7 +12,7 @@ from functools import partial
 
 from benchmarks import baselines, chains, tc
 from benchmarks.frames import Mix
-from benchmarks.measure import ROUNDS, Figure, figure, ratio
+from benchmarks.measure import ROUNDS, Figure, Pace, figure, ratio
 from benchmarks.memory import PLAN, SINK, compiled, fill, loaded
 from ebpfnf.agent.load import HostFacts, load, relocate
 from ebpfnf.kernel import links, maps, programs
@@ -184,10 +184,11 @@ def _rounds(arms: dict[str, Mix], rounds: int = ROUNDS) -> dict[str, list[float]
     """CPU ns a packet of each arm, there and back."""
     samples: dict[str, list[float]] = {arm: [] for arm in arms}
     with Wire() as wire:
+        pace = Pace()
         for number in range(rounds):
             for arm in list(arms) if number % 2 == 0 else list(arms)[::-1]:
                 wire.use(arm.partition(":")[0])
-                samples[arm].append(wire.time(arms[arm]))
+                samples[arm].append(pace.steady(partial(wire.time, arms[arm])))
     return samples
 
 
