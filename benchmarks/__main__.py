@@ -8,6 +8,7 @@ if __name__ == "__main__":
     from benchmarks.command import main
 
     signal.signal(signal.SIGINT, signal.default_int_handler)
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # labs go with us
     try:
         sys.exit(main())
     except KeyboardInterrupt:

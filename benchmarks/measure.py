@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 ROUNDS = int(os.environ.get("BENCH_ROUNDS", "9"))
-_FIRST, _TRIES, _NEAR = 500, 20, 1.25  # loops to know the best by, samples at most, how near to the best is good enough
+_FIRST, _TRIES, _NEAR = 500, 6, 1.25  # loops to know the best by, samples at most, how near to the best is good enough
 
 
 @dataclass(frozen=True, slots=True)

@@ -186,8 +186,9 @@ class Area:
         """The rules of the large part that count."""
         if not self.table.slots:
             return {}
-        half = self.half(state)
-        return {number: self.row(half, number, place) for number, place in rules.index(half).items() if place.bits & alive}
+        half, layout, size = self.half(state), shape.acl_layout(self.table), self._value.size
+        found = {number: place for number, place in rules.index(half).items() if place.bits & alive}
+        return {number: rules.row(layout, size, self.table.slots, half, number, place) for number, place in found.items()}
 
     def place(self, state: int, number: int) -> Place:
         """Where in the large part a rule stands."""
@@ -200,7 +201,8 @@ class Area:
 
     def records(self, rows: Iterable[acl.Row]) -> int:
         """How many records of a small part these rules take."""
-        return sum(acl.combinations(shape.acl_layout(self.table), row) for row in rows)
+        layout = shape.acl_layout(self.table)
+        return sum(acl.combinations(layout, row) for row in rows)
 
     def all_of(self, rows: Iterable[acl.Row]) -> int:
         """A bit for each term of a large part of these rules."""

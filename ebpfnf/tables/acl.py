@@ -181,6 +181,8 @@ def terms(layout: Layout, row: Row) -> list[Term]:
 
 def combinations(layout: Layout, row: Row) -> int:
     """How many records the rule becomes."""
+    if all(len(own) < 2 for own in row.lists):
+        return 1
     return sum(map(_combinations, terms(layout, row)))
 
 
@@ -231,8 +233,8 @@ def split(layout: Layout, kind: Type, capacity: int, blob: bytes) -> list[Row]:
     for start in range(_HEADER, _HEADER + used * layout.record_size, layout.record_size):
         place, record = decode_record(layout, blob[start : start + layout.record_size])
         records[place - 1].append(record)
-    start = layout.values_at(capacity)
-    values = [blob[start + place * kind.size : start + (place + 1) * kind.size] for place in range(count)]
+    start, size = layout.values_at(capacity), kind.size
+    values = [blob[start + place * size : start + (place + 1) * size] for place in range(count)]
     return [_row(layout, number, own, value) for number, own, value in zip(numbers, records, values, strict=True)]
 
 
@@ -275,13 +277,14 @@ def _records(layout: Layout, term: Term, named: int) -> Iterator[Record]:
 
 def _row(layout: Layout, number: int, records: Sequence[Record], value: bytes) -> Row:
     """The row that became these records: each list in the order in which its values first appear."""
-    places = {part.name: part for part in layout.parts}
-    lists = tuple(
-        tuple(dict.fromkeys(_bits_at(record, places[field.name]) for record in records)) if records[0].named >> place & 1 else ()
-        for place, field in enumerate(layout.fields)
-    )
-    ((have, mask),) = _bits_at(records[0], places["have"])
-    return Row(number, lists, have & ~presence(field for field, own in zip(layout.fields, lists, strict=True) if own), mask & ~have, value)
+    lists: list[tuple[Bits, ...]] = [()] * len(layout.fields)
+    named = records[0].named
+    for part in layout.parts:
+        if part.place >= 0 and named >> part.place & 1:
+            lists[part.place] = tuple(dict.fromkeys(_bits_at(record, part) for record in records))
+    ((have, mask),) = _bits_at(records[0], layout.parts[layout.have])
+    implied = presence(field for field, own in zip(layout.fields, lists, strict=True) if own)
+    return Row(number, tuple(lists), have & ~implied, mask & ~have, value)
 
 
 def _bits(number: int, field: MatchField, values: Sequence[Any]) -> tuple[Bits, ...]:
