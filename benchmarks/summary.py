@@ -14,7 +14,7 @@ _BEGIN, _END = "<!-- figures: python -m benchmarks plots -->\n", "<!-- end of fi
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """A line of the table: the one figure of a benchmark whose name begins so; `inverse`: a ratio, said as how many times less."""
+    """A line of the table: a figure by its name, or what that begins with; `inverse`: a ratio, said as how many times less."""
 
     words: str
     benchmark: str
@@ -25,7 +25,7 @@ class Row:
         """In Markdown. LookupError where this figure was not kept."""
         try:
             kept = [Figure(**each) for each in json.loads((folder / f"{self.benchmark}.json").read_text())]
-            (found,) = (each for each in kept if each.name.startswith(self.figure))
+            (found,) = [each for each in kept if each.name == self.figure] or [each for each in kept if each.name.startswith(self.figure)]
         except (FileNotFoundError, ValueError) as error:
             raise LookupError(f"{folder}: no figure '{self.figure}' of {self.benchmark}: {error}") from None
 
@@ -53,7 +53,6 @@ ROWS = (
     Row("the data-centre chain by four monoliths by hand", "chain-vs-monoliths", "fused, kernel / monoliths, kernel, 50 % HTTP"),
     Row("both on direct tables", "chain-vs-monoliths", "fused, direct / monoliths, direct, 50 % HTTP"),
     Row("one more small mNF", "light-mnfs", "each more, light"),
-    Row("how a profile predicts chains: off by, median", "predict", "off by, median"),
     Row("`plan` of 40 mNFs, nothing compiled before", "plan-40", "plan of 40 mNFs, cold"),
     Row("packets lost by a swap at full load", "swap-cost", "packets lost, a swap"),
     Row("first deploy on 20 hosts by ssh", "fleet", "first deploy on"),
