@@ -8,7 +8,7 @@ waits for it only where that is not noted: because it is too early, or because t
 from __future__ import annotations
 
 import _thread
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeVar
 
 from ebpfnf.errors import TableError
@@ -20,6 +20,7 @@ from ebpfnf.tables.direct import exact, prefix, rules, shape
 from ebpfnf.tables.direct.place import FILLED, HEADER, MADE, SECOND, SECOND_SMALL, SETTLED, TURN, stagger
 from ebpfnf.tables.direct.rules import Place
 from ebpfnf.tables.layout import key_type, value_type
+from ebpfnf.tables.types import Type
 
 T = TypeVar("T")
 _TRIES = 100
@@ -40,11 +41,10 @@ def read_rule(table: Table, live: Map, number: int) -> acl.Row | None:
     """One rule of an acl."""
 
     def find(area: Area, state: int, part: bytes) -> acl.Row | None:
-        small, alive = area.rules(part)
-        found = next((row for row in small if row.number == number), None)
+        found = area.rule(part, number)
         if found is None and table.slots:
             place = area.place(state, number)
-            found = area.row(area.half(state), number, place) if place.bits & alive else None
+            found = area.row(area.half(state), number, place) if place.among(area.alive(part)) else None
         return found
 
     return Area(table, live).steady(find)
@@ -55,7 +55,9 @@ def write(table: Table, live: Map, rows: Mapping[Any, Any]) -> None:
     area = Area(table, live)
     ordered = [row for _, row in sorted(rows.items())] if table.kind == "acl" else []
     large = ordered if table.slots else []
-    small = area.small_part([] if large else ordered, area.all_of(large)) if table.kind == "acl" else b""
+    small = b""
+    if table.kind == "acl":
+        small = area.small_part([] if large else ordered, rules.terms_of(rules.places(shape.acl_layout(table), large)))
     area.turn(area.state(), half(table, rows, large), small)
 
 
@@ -66,18 +68,20 @@ def change_rule(table: Table, live: Map, number: int, row: acl.Row | None) -> bo
     """
     area = Area(table, live)
     state = area.filled()
-    small, alive = area.rules(area.small(state))
-    rest = [one for one in small if one.number != number]
-    place = area.place(state, number) if table.slots else Place()
-    there = len(rest) < len(small) or bool(place.bits & alive)
-    if row is not None:
-        rest = sorted([*rest, row], key=lambda one: one.number)
+    part = area.small(state)
+    place, alive = area.place(state, number) if table.slots else Place(), area.alive(part)
+    there = area.rule(part, number) is not None or place.among(alive)
     if row is None and not there:
         return False
-    if not table.slots or area.records(rest) <= shape.small_records(table):
-        area.turn(state, None, area.small_part(rest, alive & ~place.bits))
+    try:
+        small = area.changed(part, number, row, alive & ~place.bits)
+    except TableError:
+        if not table.slots:
+            raise
+    else:
+        area.turn(state, None, small)
         return there
-    rows = {one: content for one, content in _rows(area, state, area.small(state)).items() if one != number}
+    rows = {one: content for one, content in _rows(area, state, part).items() if one != number}
     write(table, live, rows if row is None else {**rows, number: row})
     return there
 
@@ -124,8 +128,7 @@ def _rows(area: Area, state: int, part: bytes) -> dict[Any, Any]:
             return dict(exact.read(table, key_type(table).size, value.size, area.half(state)))
         case "consistent_hash":
             return dict(maglev.decode_blob(table.size, value, bytes(area.half(state)[: maglev.blob_size(table.size, value)])))
-    small, alive = area.rules(part)
-    return {**area.large(state, alive), **{row.number: row for row in small}}
+    return {**area.large(state, area.alive(part)), **{row.number: row for row in area.rules(part)}}
 
 
 class Area:
@@ -176,18 +179,25 @@ class Area:
         """The live small part."""
         return bytes(self._small_memory(state))
 
-    def rules(self, part: bytes) -> tuple[list[acl.Row], int]:
-        """The rules in a small part, and a bit for each term of the large one that counts."""
-        alive_at = shape.alive_at(self.table, self._value)
-        alive = int.from_bytes(part[alive_at : alive_at + self.table.slots // 8], "little")
-        return acl.split(shape.acl_layout(self.table), self._value, shape.small_records(self.table), part), alive
+    def alive(self, part: bytes) -> int:
+        """A bit for each term of the large part that counts, as a small part says."""
+        at = shape.alive_at(self.table, self._value)
+        return int.from_bytes(part[at : at + self.table.slots // 8], "little")
+
+    def rules(self, part: bytes) -> list[acl.Row]:
+        """The rules in a small part."""
+        return acl.split(*self._form(), part)
+
+    def rule(self, part: bytes, number: int) -> acl.Row | None:
+        """The rule of this number in a small part."""
+        return acl.find(*self._form(), part, number)
 
     def large(self, state: int, alive: int) -> dict[int, acl.Row]:
         """The rules of the large part that count."""
         if not self.table.slots:
             return {}
         half, layout, size = self.half(state), shape.acl_layout(self.table), self._value.size
-        found = {number: place for number, place in rules.index(half).items() if place.bits & alive}
+        found = {number: place for number, place in rules.index(half).items() if place.among(alive)}
         return {number: rules.row(layout, size, self.table.slots, half, number, place) for number, place in found.items()}
 
     def place(self, state: int, number: int) -> Place:
@@ -199,18 +209,19 @@ class Area:
         """A rule of the large part."""
         return rules.row(shape.acl_layout(self.table), self._value.size, self.table.slots, half, number, place)
 
-    def records(self, rows: Iterable[acl.Row]) -> int:
-        """How many records of a small part these rules take."""
-        layout = shape.acl_layout(self.table)
-        return sum(acl.combinations(layout, row) for row in rows)
-
-    def all_of(self, rows: Iterable[acl.Row]) -> int:
-        """A bit for each term of a large part of these rules."""
-        return sum(place.bits for place in rules.places(shape.acl_layout(self.table), rows).values())
-
     def small_part(self, rows: Sequence[acl.Row], alive: int) -> bytes:
         """A small part of these rules."""
-        blob = acl.join(shape.acl_layout(self.table), self._value, shape.small_records(self.table), rows)
+        return self._with(acl.join(*self._form(), rows), alive)
+
+    def changed(self, part: bytes, number: int, row: acl.Row | None, alive: int) -> bytes:
+        """A small part with another rule of this number, or without; TableError where it has no room."""
+        return self._with(acl.changed(*self._form(), part, number, row), alive)
+
+    def _form(self) -> tuple[acl.Layout, Type, int]:
+        """Of the rules in a small part."""
+        return shape.acl_layout(self.table), self._value, shape.small_records(self.table)
+
+    def _with(self, blob: bytes, alive: int) -> bytes:
         return blob.ljust(shape.alive_at(self.table, self._value), b"\0") + alive.to_bytes(self.table.slots // 8, "little")
 
     def untouched(self, state: int, made: int) -> bool:

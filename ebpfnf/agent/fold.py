@@ -15,6 +15,7 @@ from ebpfnf.agent import direct, journal
 from ebpfnf.kernel import probe
 from ebpfnf.kernel.maps import Map
 from ebpfnf.model import Table
+from ebpfnf.tables import acl
 from ebpfnf.tables.direct import rules, shape
 
 _STREAMS = (0, 1, 2)
@@ -29,7 +30,7 @@ def begin(deployment: str, table: Table, live: Map) -> None:
     area = direct.Area(table, live)
     state, made = area.filled(), area.made()
     small = area.small(state)
-    if area.records(area.rules(small)[0]) <= rules.FOLDED:
+    if acl.used(small) <= rules.FOLDED:
         return
     name = journal.folding(deployment)
     lock = journal.take(name)
@@ -54,10 +55,11 @@ def begin(deployment: str, table: Table, live: Map) -> None:
 def _fold(deployment: str, area: direct.Area, state: int, small: bytes, made: int) -> None:
     probe.grace()  # from now on nobody looks at the other half
     old = rules.index(area.half(state))
-    then, alive = area.rules(small)
+    then, alive = area.rules(small), area.alive(small)
     before = {**area.large(state, alive), **{row.number: row for row in then}}
     ordered = [row for _, row in sorted(before.items())]
     half, places = direct.half(area.table, {}, ordered), rules.places(shape.acl_layout(area.table), ordered)
+    new = rules.terms_of(places)
     for start in range(0, len(half), _PIECE):
         with journal.locked(deployment):
             if not area.untouched(state, made):
@@ -68,9 +70,10 @@ def _fold(deployment: str, area: direct.Area, state: int, small: bytes, made: in
         if not area.untouched(state, made):
             return
         state = area.filled()
-        rest, still = area.rules(area.small(state))
+        part = area.small(state)
+        rest = area.rules(part)
         stays = {row.number for row in rest if before.get(row.number) == row}
-        dead = alive & ~still
-        gone = {row.number for row in then} | {number for number, place in old.items() if place.bits & dead}
-        new = sum(place.bits for number, place in places.items() if number not in gone - stays)
+        dead = alive & ~area.alive(part)
+        gone = {row.number for row in then} | {number for number, place in old.items() if place.among(dead)}
+        new &= ~sum(places[number].bits for number in gone - stays)
         area.turn(state, b"", area.small_part([row for row in rest if row.number not in stays], new))

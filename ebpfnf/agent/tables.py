@@ -25,7 +25,7 @@ from ebpfnf.tables.automaton import blob as automaton
 from ebpfnf.tables.direct.shape import acl_layout
 from ebpfnf.tables.layout import STATS, acl_rule, capacity, capacity_of, decode_key, encode_key, key_type, value_type
 from ebpfnf.tables.text import bucket_labels, key_text, parse_key
-from ebpfnf.tables.types import Record
+from ebpfnf.tables.types import Record, Type
 
 _ZERO = bytes(4)
 BLOBS = ("acl", "consistent_hash", "automaton")
@@ -51,8 +51,9 @@ def fill(table: Table, live: Map | int, entries: Iterable[tuple[str, Any]]) -> N
 
 def get(table: Table, live: Map, key: Any) -> Any:
     """The value of `key`; None where there is none. Counters are summed over the CPUs."""
-    if table.kind == "acl" and direct.is_direct(table):
-        rule = direct.read_rule(table, live, _key(table, key))
+    if table.kind == "acl":
+        number = _key(table, key)
+        rule = direct.read_rule(table, live, number) if direct.is_direct(table) else acl.find(*_rules(table, live), number)
         return None if rule is None else _content(table, rule)
     if _whole(table):
         row = _blob(table, live)[1].get(_row_key(table, _key(table, key)))
@@ -67,9 +68,8 @@ def get(table: Table, live: Map, key: Any) -> Any:
 def set(table: Table, live: Map, key: Any, value: Any, stats: Map | None = None) -> None:  # the verb of `ebpfnf table`
     """Add or overwrite an entry. Of an acl the key is a rule's number: packets try rules in that order."""
     ((wanted, content),) = _canonical(table, [(key, value)]).items()
-    if table.kind == "acl" and direct.is_direct(table):
-        with _named(table):
-            direct.change_rule(table, live, wanted, _row(table, wanted, content))
+    if table.kind == "acl":
+        _change_rule(table, live, wanted, _row(table, wanted, content))
         return
     if _whole(table):
         size, rows = _blob(table, live)
@@ -93,8 +93,8 @@ def set(table: Table, live: Map, key: Any, value: Any, stats: Map | None = None)
 def delete(table: Table, live: Map, key: Any, stats: Map | None = None) -> bool:
     """Remove an entry; False where there was none. A counter starts again at zero."""
     wanted = _key(table, key)
-    if table.kind == "acl" and direct.is_direct(table):
-        return direct.change_rule(table, live, wanted, None)
+    if table.kind == "acl":
+        return _change_rule(table, live, wanted, None)
     if _whole(table):
         size, rows = _blob(table, live)
         gone = _row_key(table, wanted)
@@ -264,14 +264,37 @@ def _blob(table: Table, outer: Map) -> tuple[int, dict[int, Any]]:
     """The capacity of the live blob, and its rows."""
     if table.backing == "direct":
         return 0, direct.read(table, outer)
-    with Map(maps.open_id(blob_id(table, outer))) as inner:
-        data = inner.lookup(_ZERO) or b""
-    size, kind = capacity_of(table, len(data)), value_type(table)
+    if table.kind == "acl":
+        found = _rules(table, outer)
+        return found[2], {row.number: row for row in acl.split(*found)}
+    data = _live(table, outer)
+    size = capacity_of(table, len(data))
     if table.kind == "automaton":
         return size, automaton.decode_blob(size, data)
-    if table.kind == "consistent_hash":
-        return size, maglev.decode_blob(size, kind, data)
-    return size, {row.number: row for row in acl.split(acl_layout(table), kind, size, data)}
+    return size, maglev.decode_blob(size, value_type(table), data)
+
+
+def _live(table: Table, outer: Map) -> bytes:
+    with Map(maps.open_id(blob_id(table, outer))) as inner:
+        return inner.lookup(_ZERO) or b""
+
+
+def _change_rule(table: Table, live: Map, number: int, row: acl.Row | None) -> bool:
+    """Put a rule in the place of what has its number, or with None take that away: False where there was nothing."""
+    with _named(table):
+        if direct.is_direct(table):
+            return direct.change_rule(table, live, number, row)
+        found = _rules(table, live)
+        there = acl.find(*found, number) is not None
+        if there or row is not None:
+            _put(table, live, acl.changed(*found, number, row))
+        return there
+
+
+def _rules(table: Table, outer: Map) -> tuple[acl.Layout, Type, int, bytes]:
+    """The live blob of an acl, and how it lies."""
+    data = _live(table, outer)
+    return acl_layout(table), value_type(table), capacity_of(table, len(data)), data
 
 
 def blob_id(table: Table, outer: Map) -> int:
@@ -298,6 +321,10 @@ def _swap(table: Table, outer: Map, size: int, rows: Mapping[int, Any]) -> None:
             blob = acl.join(acl_layout(table), kind, size, [row for _, row in sorted(rows.items())])
     except TableError as error:
         raise TableError(f"table '{table.name}': {error.what}", cure=error.cure) from None
+    _put(table, outer, blob)
+
+
+def _put(table: Table, outer: Map, blob: bytes) -> None:
     with Map(maps.create("array", 4, len(blob), 1, name=table.name.rpartition(".")[2])) as inner:
         inner.update(_ZERO, blob)
         outer.update(_ZERO, struct.pack("=I", inner.fd))

@@ -15,10 +15,11 @@ from __future__ import annotations
 import itertools
 import math
 import struct
+from bisect import insort
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
-from typing import Any
+from typing import Any, NamedTuple
 
 from ebpfnf.errors import TableError
 from ebpfnf.tables.match import Bits, MatchField, bits_of, presence, text_of, version_of
@@ -85,6 +86,11 @@ class Layout:
     have: int  # which part the presence bits are
     version: int  # which the IP version is; -1: none
     form: struct.Struct  # values and masks of the words, lows and highs of the ranges, rule, named
+
+    @property
+    def place_at(self) -> int:
+        """Where in a record its rule's place is."""
+        return self.form.size - 8
 
     @property
     def record_size(self) -> int:
@@ -208,15 +214,58 @@ def unpack_row(layout: Layout, number: int, words: memoryview, value: bytes) -> 
 
 def join(layout: Layout, kind: Type, capacity: int, rows: Sequence[Row]) -> bytes:
     """The table as one value. Rows stand in the order in which they are tried."""
-    asked = [(place, term) for place, row in enumerate(rows, 1) for term in terms(layout, row)]
-    count = sum(_combinations(term) for _, term in asked)
-    if count > capacity or len(rows) > capacity:
-        cure = "use prefixes for lists, or deploy again with the rules in the file"
-        raise TableError(f"the rules became {count} records, the table holds {capacity}", cure=cure)
+    count = sum(combinations(layout, row) for row in rows)
+    _fit(count, len(rows), capacity)  # before so many are made
+    return _blob(layout, kind, capacity, [_packed(layout, row) for row in rows])
+
+
+def split(layout: Layout, kind: Type, capacity: int, blob: bytes) -> list[Row]:
+    """The rows that `join` was given."""
+    return [_unpacked(layout, packed) for packed in _apart(layout, kind, capacity, blob)]
+
+
+def used(blob: bytes) -> int:
+    """How many records the table has."""
+    return int(struct.unpack_from("=II", blob)[1])
+
+
+def find(layout: Layout, kind: Type, capacity: int, blob: bytes, number: int) -> Row | None:
+    """The row of this number."""
+    return next((_unpacked(layout, packed) for packed in _apart(layout, kind, capacity, blob) if packed.number == number), None)
+
+
+def changed(layout: Layout, kind: Type, capacity: int, blob: bytes, number: int, row: Row | None) -> bytes:
+    """The table with this row for that of its number, with None without it. Rows stand in the order of their numbers."""
+    packed = [each for each in _apart(layout, kind, capacity, blob) if each.number != number]
+    if row is not None:
+        _fit(sum(len(each.records) for each in packed) + combinations(layout, row), len(packed) + 1, capacity)
+        insort(packed, _packed(layout, row), key=lambda each: each.number)
+    return _blob(layout, kind, capacity, packed)
+
+
+class _Packed(NamedTuple):
+    """A row as it lies in a blob; its records are of no place yet."""
+
+    number: int
+    records: list[bytes]
+    value: bytes
+
+
+def _packed(layout: Layout, row: Row) -> _Packed:
+    named = sum(1 << place for place, own in enumerate(row.lists) if own)
+    records = [encode_record(layout, 0, record) for term in terms(layout, row) for record in _records(layout, term, named)]
+    return _Packed(row.number, records, row.value)
+
+
+def _unpacked(layout: Layout, packed: _Packed) -> Row:
+    return _row(layout, packed.number, [decode_record(layout, data)[1] for data in packed.records], packed.value)
+
+
+def _blob(layout: Layout, kind: Type, capacity: int, rows: Sequence[_Packed]) -> bytes:
+    at, count = layout.place_at, sum(len(row.records) for row in rows)
     blob = bytearray(layout.blob_size(capacity, kind))
     struct.pack_into("=II", blob, 0, len(rows), count)
-    named = [sum(1 << place for place, own in enumerate(row.lists) if own) for row in rows]
-    records = [encode_record(layout, place, record) for place, term in asked for record in _records(layout, term, named[place - 1])]
+    records = [struct.pack("=I", place).join((data[:at], data[at + 4 :])) for place, row in enumerate(rows, 1) for data in row.records]
     records += [encode_record(layout, 0, Record(((0, 0),) * layout.words, (_ANY,) * layout.ranges, 0))] * (capacity + 1 - count)
     blob[_HEADER : layout.values_at(capacity)] = b"".join(records)
     values = b"".join(row.value for row in rows)
@@ -225,17 +274,21 @@ def join(layout: Layout, kind: Type, capacity: int, rows: Sequence[Row]) -> byte
     return bytes(blob)
 
 
-def split(layout: Layout, kind: Type, capacity: int, blob: bytes) -> list[Row]:
-    """The rows that `join` was given."""
-    count, used = struct.unpack_from("=II", blob)
+def _apart(layout: Layout, kind: Type, capacity: int, blob: bytes) -> list[_Packed]:
+    count, records = struct.unpack_from("=II", blob)
     numbers = struct.unpack_from(f"={count}I", blob, layout.numbers_at(capacity, kind))
-    records: list[list[Record]] = [[] for _ in numbers]
-    for start in range(_HEADER, _HEADER + used * layout.record_size, layout.record_size):
-        place, record = decode_record(layout, blob[start : start + layout.record_size])
-        records[place - 1].append(record)
     start, size = layout.values_at(capacity), kind.size
-    values = [blob[start + place * size : start + (place + 1) * size] for place in range(count)]
-    return [_row(layout, number, own, value) for number, own, value in zip(numbers, records, values, strict=True)]
+    rows = [_Packed(number, [], blob[start + place * size : start + (place + 1) * size]) for place, number in enumerate(numbers)]
+    for start in range(_HEADER, _HEADER + records * layout.record_size, layout.record_size):
+        data = blob[start : start + layout.record_size]
+        rows[struct.unpack_from("=I", data, layout.place_at)[0] - 1].records.append(data)
+    return rows
+
+
+def _fit(records: int, rows: int, capacity: int) -> None:
+    if records > capacity or rows > capacity:
+        cure = "use prefixes for lists, or deploy again with the rules in the file"
+        raise TableError(f"the rules became {records} records, the table holds {capacity}", cure=cure)
 
 
 def encode_record(layout: Layout, place: int, record: Record) -> bytes:

@@ -19,7 +19,7 @@ from __future__ import annotations
 import struct
 from array import array
 from bisect import bisect_left
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import accumulate, pairwise
 from typing import NamedTuple
@@ -67,6 +67,10 @@ class Place(NamedTuple):
     def bits(self) -> int:
         """A bit for each of its terms."""
         return (1 << self.terms) - 1 << self.first
+
+    def among(self, terms: int) -> bool:
+        """Whether its terms are among these, as which they all are or none."""
+        return bool(self.terms and terms >> self.first & 1)
 
 
 def fits(layout: acl.Layout) -> bool:
@@ -141,6 +145,11 @@ def places(layout: acl.Layout, rows: Iterable[acl.Row]) -> dict[int, Place]:
         found[row.number] = Place(first, len(acl.terms(layout, row)))
         first += found[row.number].terms
     return found
+
+
+def terms_of(places: Mapping[int, Place]) -> int:
+    """A bit for each term of all these rules, with which a large part begins."""
+    return (1 << sum(place.terms for place in places.values())) - 1
 
 
 def index(half: memoryview) -> dict[int, Place]:
