@@ -6,6 +6,7 @@ A frame is `struct input`: results, an argument, then the packet's record; so ac
 from __future__ import annotations
 
 import os
+import random
 import re
 import struct
 import threading
@@ -225,3 +226,10 @@ def traffic(run: Callable[[], Any]) -> Iterator[set[Any]]:
     finally:
         stop.set()
         runner.join()
+
+
+def address(draw: random.Random, six: bool) -> int:
+    """One of few networks, so that prefixes hold it."""
+    if six:
+        return 0x20010DB8 << 96 | draw.randrange(60) << 80 | draw.randrange(50) << 64 | draw.randrange(30)
+    return 10 << 24 | draw.randrange(60) << 16 | draw.randrange(80) << 8 | draw.randrange(80)

@@ -13,8 +13,8 @@ import pytest
 
 from ebpfnf.agent import direct, fold, journal
 from ebpfnf.agent import tables as agent
-from tests.kernel.table_rig import Record, Rig, table
-from tests.kernel.test_direct import MATCH, TUPLE, VALUE, entry, traffic
+from tests.kernel.table_rig import Record, Rig, table, traffic
+from tests.kernel.test_direct_acl import MATCH, TUPLE, VALUE, entry
 
 pytestmark = pytest.mark.kernel
 
