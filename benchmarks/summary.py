@@ -53,6 +53,7 @@ ROWS = (
     Row("the data-centre chain by four monoliths by hand", "chain-vs-monoliths", "fused, kernel / monoliths, kernel, 50 % HTTP"),
     Row("both on direct tables", "chain-vs-monoliths", "fused, direct / monoliths, direct, 50 % HTTP"),
     Row("one more small mNF", "light-mnfs", "each more, light"),
+    Row("one more that counts, too", "light-mnfs", "each more, counting"),
     Row("`plan` of 40 mNFs, nothing compiled before", "plan-40", "plan of 40 mNFs, cold"),
     Row("packets lost by a swap at full load", "swap-cost", "packets lost, a swap"),
     Row("first deploy on 20 hosts by ssh", "fleet", "first deploy on"),
