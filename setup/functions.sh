@@ -31,9 +31,12 @@ step() { # title command...: runs it quietly; a moving line on a terminal, a pla
 	log=$(mktemp)
 	if [[ -t 1 ]]; then
 		"$@" >"$log" 2>&1 </dev/null &
-		local child=$!
+		local child=$! columns short tail
 		while kill -0 "$child" 2>/dev/null; do
-			printf '\r  %s %s  %ds %s\033[K' "${marks:turn++%4:1}" "$title" $((SECONDS - began)) "$(progress "$log")"
+			read -r _ columns < <({ stty size </dev/tty; } 2>/dev/null) || true # a line that wraps can't be written over
+			tail="  $((SECONDS - began))s $(progress "$log")"
+			short=$(shortened "$title" $((${columns:-80} - ${#tail} - 5)))
+			printf '\r  %s %s%s\033[K' "${marks:turn++%4:1}" "$short" "$tail"
 			sleep 0.1
 		done
 		wait "$child" || code=$?
@@ -45,6 +48,10 @@ step() { # title command...: runs it quietly; a moving line on a terminal, a pla
 	((code)) && tail -n 5 "$log" | cut -c1-200 >&2
 	rm -f "$log"
 	return "$code"
+}
+
+shortened() { # text width: what of it fits
+	((${#1} <= $2)) && echo "$1" || echo "${1:0:$(($2 > 1 ? $2 - 1 : 0))}…"
 }
 
 progress() { # log: how far it is, by what apt (APT::Status-Fd) and pip say

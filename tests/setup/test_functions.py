@@ -29,6 +29,16 @@ def test_a_step_that_fails_shows_its_last_words_and_its_code() -> None:
     assert (done.returncode, done.stdout, done.stderr) == (7, "  trying ...\n", "no\n")
 
 
+def test_on_a_narrow_terminal_the_moving_line_stays_one_line() -> None:
+    title = "installing " + "a-package-with-a-name " * 20
+    code = f". setup/functions.sh; stty cols 60; step '{title}' sleep 0.4"
+    done = subprocess.run(["script", "-qec", f'bash -c "{code}"', "/dev/null"], cwd=REPOSITORY, capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout
+    *moving, last = (line.removesuffix("\x1b[K") for line in done.stdout.splitlines() if line)  # python reads \r as a line's end
+    assert moving and max(map(len, moving)) < 60 and all("…  0s" in line for line in moving)
+    assert last.startswith("  ✓ installing a-package") and title.strip() in last, "what was done is said whole, once"
+
+
 def test_only_what_is_missing_is_named(tmp_path: Path) -> None:
     (tmp_path / "dpkg-query").write_text("#!/bin/sh\nfor last; do :; done\n[ $last = iproute2 ] && exit 1\nprintf installed\n")
     (tmp_path / "dpkg-query").chmod(0o755)
