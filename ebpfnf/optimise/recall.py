@@ -8,6 +8,7 @@ from ebpfnf.model import Fields, Mnf, Remembered
 
 _READ, _CHANGED = 1, 2 | 4  # as in checker.py
 _MEMBERS = 32
+_PARTS = "m.parts"
 _UNSAID = ("ip.version", "m.have")
 
 
@@ -43,7 +44,7 @@ def unproved(
                 continue
             if not name.startswith("m.") and name.count(".") > 1:
                 continue  # a table that is only read
-            if why := _loose(name, index, told, key, blank, uses, sources, entry):
+            if why := _loose(name, index, told, key, blank, uses, mnf, sources, entry):
                 return why
     return ""
 
@@ -55,20 +56,41 @@ def _loose(
     key: set[str],
     blank: set[str],
     uses: Callable[[int], Mapping[str, int]],
+    mnf: Callable[[int], Mnf],
     sources: Mapping[int, frozenset[int]],
     entry: int,
 ) -> str:
     """What stands in `name` when a packet comes to `index` must be the same for all packets of a key."""
-    seen, todo = {index}, [index]
+    seen, todo, left_by = {index}, [index], set[int]()
     while todo:
         at = todo.pop()
-        if at == entry and name not in key and not (name in blank or name.count(".") > 1):
-            return f"'{name}' as received is not in the key"
+        if at == entry:
+            left_by.add(-1)
+            if name not in key and not (name in blank or name.count(".") > 1):
+                return f"'{name}' as received is not in the key"
         for source in sources.get(at, ()):
             if uses(source).get(name, 0) & _CHANGED:
+                left_by.add(source)
                 if source not in told.positions:
                     return f"'{name}' is written by one that is not remembered"
             elif source not in seen:
                 seen.add(source)
                 todo.append(source)
+    return _way(name, index, told, mnf, sources) if len(left_by) > 1 else ""
+
+
+def _way(name: str, index: int, told: Remembered, mnf: Callable[[int], Mnf], sources: Mapping[int, frozenset[int]]) -> str:
+    """Where several may have left what is read, packets of a key must all come to `index` by the same way."""
+    before, todo = {index}, [index]
+    while todo:
+        new = sources.get(todo.pop(), frozenset()) - before
+        before |= new
+        todo += new
+    for fork in sorted(before - {index}):
+        if fork in told.positions or sum(fork in sources.get(at, ()) for at in before) < 2:
+            continue
+        if mnf(fork).folder:
+            return f"'{name}' depends on the way, which one decides that is not remembered"
+        if _PARTS not in told.key:
+            return f"'{name}' depends on the packet's class, which is not in the key"
     return ""

@@ -6,6 +6,7 @@ packet) runs as ever, and outcomes are counted where they always were.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 from ebpfnf.model import Fields, Graph, Mnf, Remembered
@@ -15,19 +16,21 @@ from ebpfnf.optimise.legality import Law
 
 MOST = 32  # positions of a chain: a bit for each
 ALWAYS = ("ip.version", "m.have")  # a body may ask what a packet has without saying so
+PARTS = "m.parts"  # by which a path parts
+_RECEIVED = frozenset({-1})  # who left a field that no mNF wrote
 
 
 def remember(graph: Graph, fields: Fields) -> tuple[Graph, tuple[Step, ...], tuple[Step, ...]]:
     """The graph that says so, a step for each chain that gains, and the other positions with what forbids it."""
     law, found, steps, refused = Law(graph, fields), list[Remembered](), list[Step](), list[Step]()
     for chain in graph.deployment.chains:
-        taken, left = _of_chain(law, chain.name, fields)
+        taken, left, parted = _of_chain(law, chain.name, fields)
         refused += [Step("remember", (index,), why) for index, why in left.items()]
         if not any(law.effects[index].looks for index in taken):
             why = "no table would be spared a look"
             refused += [Step("remember", (index,), why) for index in taken]
             continue
-        reads = {name for index in taken for name in law.effects[index].reads}
+        reads = {name for index in taken for name in law.effects[index].reads} | ({PARTS} if parted else set())
         key = tuple(sorted({*ALWAYS, *(name for name in reads if received(name, fields))}))
         found.append(Remembered(chain.name, key, taken))
         steps.append(Step("remember", taken, f"they follow from {', '.join(key)}, and from tables that only the operator changes"))
@@ -40,16 +43,24 @@ def received(name: str, fields: Fields) -> bool:
     return in_packet(name) or (own is not None and own.by_parse)
 
 
-def _of_chain(law: Law, chain: str, fields: Fields) -> tuple[tuple[int, ...], dict[int, str]]:
-    """Positions of a chain that can be remembered, and why the others can't. What a packet's headers don't decide is `open`."""
+def _of_chain(law: Law, chain: str, fields: Fields) -> tuple[tuple[int, ...], dict[int, str], bool]:
+    """Positions of a chain that can be remembered, why the others can't, and whether classes must be in the key.
+
+    What a packet's headers don't decide is `open`. Where several may have left what a position reads, the way is an input too.
+    """
     varies = [*(f"m.{m.name}" for m in fields.metadata.values() if m.varies), *(h.name for h in fields.header.values() if h.varies)]
     at_entry = {atom: "differs from packet to packet" for name in varies for atom in atoms(name)}
     behind: dict[int, dict[str, str]] = {}
+    writers: dict[int, dict[str, frozenset[int]]] = {}  # behind a position: who may have left an atom
+    parted = False
     back: set[int] = set()  # where packets come from a machine: their CPU has the entry of another flow at hand
     taken, left = list[int](), dict[int, str]()
     for position in (p for p in law.graph.positions if p.chain == chain):  # links go forward only
         index, own = position.index, law.effects[position.index]
         open_ = dict(at_entry) if law.graph.entries[chain] == index else {}
+        ways = [writers[source] for source in law.sources[index]] + ([{}] if law.graph.entries[chain] == index else [])
+        left_by = {atom: frozenset().union(*(way.get(atom, _RECEIVED) for way in ways)) for way in ways for atom in way}
+        writers[index] = left_by
         for source in law.sources[index]:
             open_ |= behind[source]
             if source in back or law.effects[source].away:
@@ -65,8 +76,14 @@ def _of_chain(law: Law, chain: str, fields: Fields) -> tuple[tuple[int, ...], di
             why = f"packets come to '{own.stage}' from a machine"
         if not why and loose:
             why = f"'{own.stage}' reads '{loose}', which {open_[min(atoms(loose) & open_.keys())]}"
+        by_way = next((name for name in sorted(wants) if any(len(left_by.get(atom, ())) > 1 for atom in atoms(name))), "")
+        forks = _forks(law, index, taken) if by_way and not why else []
+        if fork := next((law.at[k].stage for k in forks if law.stages[law.at[k].stage].mnf.folder), ""):
+            why = f"'{own.stage}' reads '{by_way}', which depends on the way, and '{fork}', where ways part, is not remembered"
         if not why and len(taken) == MOST:
             why = f"a flow's entry holds {MOST} mNFs"
+        left_by |= dict.fromkeys(all_atoms(own.writes), frozenset({index}))
+        parted |= bool(forks) and not why
         if why:
             left[index] = why
             open_ |= dict.fromkeys(all_atoms(own.writes), f"'{own.stage}' writes by each packet")
@@ -75,7 +92,13 @@ def _of_chain(law: Law, chain: str, fields: Fields) -> tuple[tuple[int, ...], di
             for atom in all_atoms(own.writes):
                 open_.pop(atom, None)
         behind[index] = open_
-    return tuple(taken), left
+    return tuple(taken), left, parted
+
+
+def _forks(law: Law, index: int, remembered: Sequence[int]) -> list[int]:
+    """Positions from which several ways lead here, but for those whose outcome is remembered."""
+    others = (k for k in law.at if k not in remembered)
+    return [k for k in others if sum(index in law.reached(target) for target in law.goes_on_to(k)) > 1]
 
 
 def _own_doing(law: Law, index: int, mnf: Mnf) -> str:

@@ -19,6 +19,7 @@ from ebpfnf.model import Bundle, Deployment
 from ebpfnf.packets import build
 from tests.differential import compare
 from tests.faults.bench import Bench, made
+from tests.optimise.random_chains import MACS, Files
 from tests.subjects import SUBJECTS, Subject
 
 pytestmark = pytest.mark.kernel
@@ -195,3 +196,19 @@ def test_a_size_that_none_can_be_is_refused_where_it_stands(tmp_path: Path) -> N
         (tmp_path / "chain.yaml").write_text(CHAIN.replace("NAME", "x").replace("MODE", "auto").replace("FLOWS", flows))
         with pytest.raises(SpecErrors, match=r"chain\.yaml:5:13: .*flow_cache"):
             spec.load(tmp_path / "chain.yaml")
+
+
+def test_what_a_class_left_is_not_remembered_for_another_class(tmp_path: Path) -> None:
+    """Two packets that differ in nothing that an mNF reads, but in the VLAN that parts the path."""
+
+    def classed(number: int) -> tuple[dict[str, dict[str, object]], list[str]]:
+        return {"n": {"mnf": "acl_5t", "rules": [{"allow": {}, "class": number}]}}, ["n -> exit"]
+
+    gate = {"n": {"mnf": "gate", "low": 5, "high": 9}}, ["n -> exit"]
+    path = (("x", "one"), (("tagged", {"vlan.id": 5}, (("y", "seven"),)),), ("z", "gate"))
+    files = Files({"one": classed(1), "seven": classed(7), "gate": gate}, {"c0": (path, "forward", "pass")})
+    tagged, other = (build(f"{PACKET} eth {MACS[0]} > 02:00:00:00:00:02 vlan {number}") for number in (5, 6))
+    bundle = pipeline.build(replace(spec.load(files.write(tmp_path)), flow_cache=64))
+    for order in ((tagged, other), (other, tagged)):
+        with PrivateCopy(bundle) as copy:
+            assert [copy.run(frame, "a", 1).action for frame in order * 2] == [PASS if frame == tagged else DROP for frame in order * 2]

@@ -106,6 +106,33 @@ def test_ways_that_join_are_only_as_certain_as_the_least():
     assert remember(alone, FIELDS)[0].remembered[0].positions == (0, 1, 3)
 
 
+def test_what_depends_on_the_way_is_remembered_where_the_key_decides_the_way():
+    """One way sets the class, another leaves it: who reads it behind the join must find all packets of a key come by the same way."""
+    for reads, positions in (("ip.src", (0, 1, 2, 3)), ("pkt.len", (0, 2))):
+        fork = mnf("fork", reads, outcomes={"odd": ""})
+        before = graph([s.ACL, fork, s.ACL, BY_CLASS], [(1, "odd", 3)])
+        after, _, left = remember(before, FIELDS)
+        assert after.remembered[0].positions == positions
+        _forge(before, Remembered("c", after.remembered[0].key, positions))
+    why = {step.of: step.why for step in left}
+    assert why[3,] == "'v3.by_class' reads 'm.class', which depends on the way, and 'v1.fork', where ways part, is not remembered"
+    with pytest.raises(CertificateError, match=r"'m.class' depends on the way"):
+        _forge(before, Remembered("c", after.remembered[0].key, (0, 2, 3)))
+
+
+def test_where_a_path_parts_by_classes_these_are_in_the_key_if_need_be():
+    """The framework's own fork goes by what it found in headers that no mNF need read."""
+    part = replace(mnf("part", "m.parts", outcomes={"tagged": ""}), folder="")
+    before = graph([s.ACL, part, s.ACL, BY_CLASS], [(1, "tagged", 3)])
+    after, _, _ = remember(before, FIELDS)
+    assert after.remembered[0].positions == (0, 2, 3) and "m.parts" in after.remembered[0].key
+    _forge(before, after.remembered[0])
+    with pytest.raises(CertificateError, match=r"'m.class' depends on the packet's class"):
+        _forge(before, replace(after.remembered[0], key=tuple(name for name in after.remembered[0].key if name != "m.parts")))
+    apart = graph([s.ACL, part, s.SIZES, BY_CLASS], [(1, "tagged", 3)])
+    assert "m.parts" not in remember(apart, FIELDS)[0].remembered[0].key
+
+
 def test_the_cache_answers_as_far_as_the_first_machine():
     """What comes back finds another flow's entry at hand, so nothing is answered there: not by headers, not by what the record kept."""
     before = graph([s.ACL, PICK_ALONE, s.MACHINE, BY_CLASS, s.IDENTITY])
