@@ -245,7 +245,7 @@ def _bundle(payload: Payload) -> Bundle:
 def _options(payload: Payload) -> Options:
     from ebpfnf.agent.plan import Options
 
-    return Options(keep_entries=payload.get("keep_entries") is True, discard_entries=payload.get("discard_entries") is True)
+    return Options(**{field.name: payload.get(field.name) is True for field in dataclasses.fields(Options)})
 
 
 def _manager(payload: Payload) -> Manager | None:

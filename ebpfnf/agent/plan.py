@@ -36,15 +36,18 @@ class Action:
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """What a deploy does with entries that were changed live (docs/reference/semantics.md, 18)."""
+    """What a deploy does with entries that were changed live (docs/reference/semantics.md, 18), and whether it is only for what runs."""
 
     keep_entries: bool = False
     discard_entries: bool = False
+    running: bool = False
 
 
 def plan(bundle: Bundle, seen: Observed, options: Options | None = None) -> tuple[Action, ...]:
     """What makes `bundle` run here; AgentError when this host must not do it."""
     options = options or Options()
+    if options.running and seen.running is None:
+        raise AgentError(f"'{bundle.deployment}' does not run here", cure="deploy it first")
     for port in bundle.ports:
         _refuse_port(port, seen, _taps(bundle))
     _refuse_edits(seen, options)

@@ -140,26 +140,26 @@ def swap(
     """Replace one mNF of a running deployment, under traffic. No packet is lost, none sees both versions."""
     from ebpfnf.compile import ahead
 
-    where = host(context)
+    command = "dry-run" if dry_run else "apply"
+    where = host(context, "" if hosts else command)
     with text.working(f"compiling {file}"), ahead(file, with_ / "mnf.c"):
         from ebpfnf import pipeline, spec  # while the compiler gets ready
 
         deployment = pipeline.replace(spec.load(file), stage, spec.load_mnf(with_))
         bundle = pipeline.build(deployment, granularity(granularity_))
+    options = {"keep_entries": True, "running": True}
     if hosts := placed(context, file, hosts):
-        everywhere.deploy(hosts, bundle, {"keep_entries": True}, sign, dry_run, output)
+        everywhere.deploy(hosts, bundle, options, sign, dry_run, output)
         return
-    running = where.run("status", {"deployment": deployment.name})
-    if not running["running"]:
-        raise EbpfnfError(f"'{deployment.name}' does not run here", cure="deploy it first")
+    payload = {**shipped(bundle), **options}
     if dry_run:
-        actions = where.run("dry-run", shipped(bundle))
+        actions = where.run(command, payload)
         if output is Output.json:
             text.as_json({"deployment": bundle.deployment, "digest": bundle.digest, "dry_run": True, "actions": actions})
         else:
             text.line(f"the kernel takes '{stage}' from {with_}; nothing was changed")
         return
-    _report(_run(where, "apply", {**shipped(bundle), "keep_entries": True}, f"swapping {stage}"), output)
+    _report(_run(where, command, payload, f"swapping {stage}"), output)
 
 
 def _leaving(command: str, question: str, doing: str, words: str) -> Callable[..., None]:

@@ -156,6 +156,13 @@ def test_live_entries_stop_a_deploy_until_told_what_to_do() -> None:
     assert "kept in edge.acl.rules" in str(plan(bundle(salt=b"2"), seen, Options(keep_entries=True))[1])
 
 
+def test_what_is_only_for_what_runs_starts_nothing() -> None:
+    only = Options(keep_entries=True, running=True)
+    with pytest.raises(AgentError, match=r"'dc' does not run here"):
+        plan(bundle(), Observed("dc", interfaces=FREE), only)
+    assert plan(bundle(), running(bundle()), only) == ()
+
+
 def test_rollback() -> None:
     seen = running(bundle(WAN, LAN), bundle(WAN))
     assert steps(plan_rollback(seen)) == ["flip 1", "attach lan", "grace 2", "retire 2"]

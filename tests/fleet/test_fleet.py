@@ -47,14 +47,16 @@ def deploy(lab: HostLab, mark: int) -> list[dict]:
 
 
 def test_verbs_on_all_hosts(lab: HostLab) -> None:
-    hosts = f"--hosts={lab.inventory}"
+    hosts, other = f"--hosts={lab.inventory}", str(EXAMPLE.parent / "next" / "stamp")
+    code, _, complaint = ebpfnf("swap", str(EXAMPLE), "path.third", "--with", other, f"{hosts}:h3")
+    assert code and "does not run here" in complaint and set(running(lab).values()) == {0}
     code, out, _ = ebpfnf("deploy", str(EXAMPLE), hosts, "-o", "json")
     assert code == 0 and {each["result"]["generation"] for each in json.loads(out)["hosts"].values()} == {1}
     code, out, _ = ebpfnf("deploy", str(EXAMPLE), hosts, "-o", "json")
     assert code == 0 and not any(each["result"]["changed"] for each in json.loads(out)["hosts"].values())
     assert ebpfnf("plan", str(EXAMPLE), hosts, "--detailed-exitcode")[0] == 0
     assert ebpfnf("drift", str(EXAMPLE), hosts)[0] == 0
-    assert ebpfnf("swap", str(EXAMPLE), "path.third", "--with", str(EXAMPLE.parent / "next" / "stamp"), f"{hosts}:h2")[0] == 0
+    assert ebpfnf("swap", str(EXAMPLE), "path.third", "--with", other, f"{hosts}:h2")[0] == 0
     code, out, _ = ebpfnf("drift", str(EXAMPLE), hosts, "-o", "json")
     differing = json.loads(out)["hosts"]
     assert code == 2 and [name for name, words in differing.items() if words] == ["h2"]
@@ -62,7 +64,7 @@ def test_verbs_on_all_hosts(lab: HostLab) -> None:
     assert ebpfnf("drift", str(EXAMPLE), hosts)[0] == 0
     code, out, _ = ebpfnf("history", NAME, f"{hosts}:h2", "-o", "json")
     ended = [entry for entry in json.loads(out)["hosts"]["h2"]["result"] if "begun" not in entry]
-    assert [(entry["verb"], entry["epoch"]) for entry in ended] == [("apply", 1), ("apply", 1), ("apply", 2), ("rollback", 3)]
+    assert [(entry["verb"], entry["epoch"]) for entry in ended] == [("apply", 2), ("apply", 2), ("apply", 3), ("rollback", 4)]
     assert all("@" in entry["by"] for entry in ended)
     code, out, _ = ebpfnf("status", hosts, "-o", "json")
     assert code == 0 and [len(each["result"]) for each in json.loads(out)["hosts"].values()] == [1, 1, 1]
