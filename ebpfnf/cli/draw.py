@@ -39,7 +39,7 @@ def plan(bundle: Bundle) -> None:
     mnfs = {stage["id"]: stage["mnf"] for stage in bundle.stages}
     for chain in bundle.chains:
         console.print(f"\n[bold]{chain['name']}[/]  {chain['on']} {'<-' if chain['direction'] == 'reverse' else '->'} {chain['then']}")
-        console.print(f"  match   {_match(chain['match'])}")
+        text.hanging("  match   ", _match(chain["match"]))
         for _, members in groupby((p for p in bundle.positions if p["chain"] == chain["name"]), key=lambda p: p["vnf_index"]):
             _passed(list(members), chain, mnfs)
     for function in bundle.functions:
@@ -62,7 +62,7 @@ def _passed(members: Sequence[Mapping[str, Any]], chain: Mapping[str, Any], mnfs
         return
     instance = members[0]["stage"].partition(".")[0]
     inside = " → ".join(f"{p['stage'].partition('.')[2]} [dim]({mnfs[p['stage']]})[/]" for p in members)
-    console.print(f"{indent}{instance:<7} {inside}" + (f" [dim]of {branch}[/]" if branch else ""))
+    text.hanging(f"{indent}{instance:<7} ", inside + (f" [dim]of {branch}[/]" if branch else ""))
 
 
 def _expected(bundle: Bundle) -> tuple[dict[str, float], str]:
@@ -166,16 +166,20 @@ def status(found: Mapping[str, Any]) -> None:
             text.table("taken by no chain", ("port", "packets#"), rest)
         if lost := [(name, count) for name, count in found.get("lost", {}).items() if count]:
             text.table("missed by mNFs beside the path", ("counter", "packets#"), lost)
-    _machines(found["vms"], found["counters"])
+    _machines(found["deployment"], found["vms"], found["counters"])
     for warning in found["warnings"]:
         text.note(f"warning: {warning}")
 
 
-def _machines(vms: Sequence[Mapping[str, Any]], counters: Mapping[str, int]) -> None:
-    """Virtual machines, what their guests count, and what runs them."""
+def _machines(deployment: str, vms: Sequence[Mapping[str, Any]], counters: Mapping[str, int]) -> None:
+    """Virtual machines, what their guests count, and what runs them; libvirt's names less what all have in common."""
     if not vms:
         return
-    rows = [(vm["name"], vm["state"], vm["role"], vm["accelerator"], vm["flows"], *_frames(vm), vm["tap_dropped"]) for vm in vms]
+    common = f"ebpfnf.{deployment}."
+    rows = [
+        (vm["name"].removeprefix(common), vm["state"], vm["role"], vm["accelerator"], vm["flows"], *_frames(vm), vm["tap_dropped"])
+        for vm in vms
+    ]
     columns = ("machine", "state", "role", "by", "flows#", "received#", "sent#", "dropped#", "tap dropped#")
     text.table("virtual machines", columns, rows)
     sums: dict[tuple[str, str], int] = {}

@@ -126,8 +126,8 @@ def draw(found: Mapping[str, Any]) -> None:
         )
         for number, vnf in enumerate(chain["before"]["vnfs"]):
             middle = [_bold(b, "node") for b in vnf["blocks"]]
-            console.print(f"  {'before' if not number else '':<7} {vnf['instance']:<9} " + _row(vnf, middle))
-        console.print(f"  {'after':<7} {'':<9} " + _row(chain["after"], _after(chain["after"]["stages"])))
+            text.hanging(f"  {'before' if not number else '':<7} {vnf['instance']:<9} ", _row(vnf, middle))
+        text.hanging(f"  {'after':<7} {'':<9} ", _row(chain["after"], _after(chain["after"]["stages"])))
     text.line("")
     most = max((len(chain["before"]["vnfs"]) for chain in found["chains"]), default=0)
     if most > 1:

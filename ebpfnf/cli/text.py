@@ -87,6 +87,21 @@ def table(title: str, columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> 
     console().print(drawn, "")
 
 
+def hanging(head: str, words: str) -> None:
+    """A line with rich's marks in it; what a terminal has no room for goes on below `words`."""
+    from rich.table import Table
+
+    to = console()
+    if not to.is_terminal:
+        to.print(head + words)
+        return
+    row = Table.grid()
+    row.add_column(no_wrap=True)
+    row.add_column()
+    row.add_row(head, words)
+    to.print(row)
+
+
 @contextmanager
 def working(words: str) -> Iterator[Any]:
     """A spinner while something takes its time; call what it yields to say what is being done. Silent without a terminal."""
