@@ -31,11 +31,12 @@ step() { # title command...: runs it quietly; a moving line on a terminal, a pla
 	log=$(mktemp)
 	if [[ -t 1 ]]; then
 		"$@" >"$log" 2>&1 </dev/null &
-		local child=$! columns short tail
+		local child=$! columns=0 short tail
 		while kill -0 "$child" 2>/dev/null; do
 			read -r _ columns < <({ stty size </dev/tty; } 2>/dev/null) || true # a line that wraps can't be written over
+			((columns)) || columns=80
 			tail="  $((SECONDS - began))s $(progress "$log")"
-			short=$(shortened "$title" $((${columns:-80} - ${#tail} - 5)))
+			short=$(shortened "$title" $((columns - ${#tail} - 5)))
 			printf '\r  %s %s%s\033[K' "${marks:turn++%4:1}" "$short" "$tail"
 			sleep 0.1
 		done

@@ -62,5 +62,5 @@ def warnings(seen: Observed) -> list[str]:
         for name in map(str, lifecycle.names(seen.deployment, vm)):
             state = seen.machines[name].state if name in seen.machines else "gone"
             if state not in ("running", "paused"):
-                found.append(f"virtual machine '{name}' is {state}: reconcile starts it")
+                found.append(f"virtual machine '{name}' is {state}: 'ebpfnf watch' or a deploy starts it")
     return found

@@ -78,7 +78,7 @@ def warnings(seen: Observed) -> list[str]:
             found.append(f"port '{port.name}': interface '{port.interface}' is not here" + _elsewhere(port, seen))
         else:
             owner = seen.owners.get(seen.interfaces[port.interface].program, "")
-            words = f", which belongs to {owner}" if owner else _elsewhere(port, seen)
+            words = f", which belongs to {owner}" if owner else _elsewhere(port, seen) or ": 'ebpfnf watch' or a deploy attaches it"
             found.append(f"port '{port.name}' is detached from '{port.interface}'{words}")
     if running and running.manifest:
         found += outputs.warnings(running.manifest, seen.interfaces)

@@ -22,6 +22,8 @@ _KNOWN = (  # clang's words -> ours, and the cure
         r"function '\g<x>' does not exist",
         "a body calls what docs/reference/body.md lists",
     ),
+    (r"use of undeclared identifier '\w+_REASON_(?P<x>\w+)'.*", r"no reason '\g<x>'", "the manifest declares it under 'reasons:'"),
+    (r"use of undeclared identifier '\w+_TO_(?P<x>\w+)'.*", r"no outcome '\g<x>'", "the manifest declares it under 'outcomes:'"),
     (r"(?P<x>.*); (?P<y>did you mean .*)", r"\g<x>", r"\g<y>"),
     (r"use of undeclared identifier '(?P<x>\w+)'", r"nothing is named '\g<x>'", "docs/reference/body.md lists what a body may use"),
     (r"'(?P<x>(?:linux|asm)/[^']*)' file not found", r"the header '\g<x>' is missing", "apt-get install linux-libc-dev"),

@@ -7,7 +7,7 @@ import re
 from collections.abc import Callable, Mapping
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BeforeValidator, ConfigDict, Field, WithJsonSchema
+from pydantic import AfterValidator, BeforeValidator, ConfigDict, Field, WithJsonSchema, model_validator
 
 from ebpfnf import names
 from ebpfnf.spec.shape import Shape
@@ -78,6 +78,13 @@ class InstanceShape(Shape):
 
     vnf: Kebab
     lossy: bool = False
+
+    @model_validator(mode="before")
+    @classmethod
+    def _a_template(cls, given: Any) -> Any:
+        if isinstance(given, dict) and "mnf" in given and "vnf" not in given:
+            raise ValueError("vnf: <template>; an mNF stands in a template, if only by itself: vnfs/<template>.yaml")
+        return given
 
 
 # What holds itself, which pydantic's schemas can't say: a path with classes, a condition.

@@ -197,7 +197,10 @@ class _Builder:
             mark = error.problem_mark or error.context_mark
             what = " ".join((error.problem or error.context or "can't be read").split())
             where = Where(self.name, mark.line + 1, mark.column + 1) if mark else Where(self.name)
-            self.problems.add(f"not YAML: {quote(what)[1:-1]}", where)
+            if r"'\t'" in what:
+                self.problems.add("not YAML: a tab", where, "indent with blanks")
+            else:
+                self.problems.add(f"not YAML: {quote(what)[1:-1]}", where)
             return None
         except (YAMLError, ValueError, OverflowError, IndexError, RecursionError, NotImplementedError) as error:
             # what chr() says of an escape such as \UFFFFFFFF differs from one Python to the next

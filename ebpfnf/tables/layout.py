@@ -156,7 +156,7 @@ def blob_size(table: Table, entries: int) -> int:
 def acl_rule(value: Any) -> tuple[acl.Rule, dict[str, Any]]:
     """An acl's entry {"match": {...}, "require", "exclude", value fields} as its rule, and the rest: the value's fields."""
     if not isinstance(value, dict) or not isinstance(value.get("match"), dict):
-        raise TableError('a rule such as {"match": {"ip.src": ["192.0.2.0/24"]}, "action": "deny"}')
+        raise TableError('a rule such as {"match": {"ip.src": ["192.0.2.0/24"]}, "action": "deny", "class": 0}')
     match = {str(name): wanted if isinstance(wanted, list | tuple) else [wanted] for name, wanted in value["match"].items()}
     rest = {name: content for name, content in value.items() if name not in ("match", "require", "exclude")}
     bits = [value.get(name, 0) for name in ("require", "exclude")]

@@ -344,7 +344,7 @@ class Record:
         result = {}
         for name, kind in self.fields:
             if name not in value:
-                raise ValueError(f"'{name}' is missing: a record of " + ", ".join(names))
+                raise ValueError(f"a record of {', '.join(names)}: '{name}' is missing")
             try:
                 result[name] = kind.parse(value[name])
             except ValueError as error:

@@ -41,6 +41,14 @@ AUTHORS = {"mnf/own.c": "mnfs/own/mnf.c"}
             "/virtual/main.c:3:10: fatal error: 'linux/ip.h' file not found",
             "/virtual/main.c:3:10: the header 'linux/ip.h' is missing (apt-get install linux-libc-dev)",
         ),
+        (
+            "./mnf/own.c:4:10: error: use of undeclared identifier 's_dns__count_REASON_late'; did you mean 's_dns__count_REASONS'?",
+            "mnfs/own/mnf.c:4:10: no reason 'late' (the manifest declares it under 'reasons:')",
+        ),
+        (
+            "./mnf/own.c:4:10: error: use of undeclared identifier 's_dns__count_TO_slow'",
+            "mnfs/own/mnf.c:4:10: no outcome 'slow' (the manifest declares it under 'outcomes:')",
+        ),
         ("generated.c:3:1: error: expected ';'", "generated.c:3:1: expected ';' (report it: the generated code is wrong)"),
     ],
 )

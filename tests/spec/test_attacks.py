@@ -100,7 +100,7 @@ REFUSED = {
     "string-tag": "2:13: tag 'tag:yaml.org,2002:str' (remove it: types are known from the key)",
     "surrogate-by-escape": "2:13: an escape that makes an invisible character (in double quotes write the backslash twice)",
     "surrogates-in-utf-8": "2:14: not UTF-8 (save it as UTF-8)",
-    "tab-indent": "4:1: not YAML: found character '\\\\t' that cannot start any token",
+    "tab-indent": "4:1: not YAML: a tab (indent with blanks)",
     "tag-directive": "2:1: a YAML directive (remove the line that begins with '%')",
     "two-documents": "9:1: a second document (one file, one document)",
     "unclosed-flow": "8:30: not YAML: expected the node content, but found ','",

@@ -28,6 +28,7 @@ CASES = [
     (CHAIN, "match: {ip.proto: tcp}, ", "", "chain.yaml:11:12: key 'match' is missing"),
     (CHAIN, "path: [edge]", "path: edge", "chain.yaml:11:52: path 'edge' (wanted a list)"),
     (CHAIN, "deployment: site", "deployment: site\ngranularity: fine", "chain.yaml:3:14: granularity 'fine' (one of: auto, mnf, vnf, chain)"),
+    (CHAIN, "  wan:", "\twan:", "chain.yaml:4:1: not YAML: a tab (indent with blanks)"),
     # ---- chain.yaml: names that must be there
     (CHAIN, "inbound: {on: wan", "inbound: {on: wam", "chain.yaml:11:17: no port 'wam' (did you mean 'wan'?)"),
     (CHAIN, "then: {out: lan}", "then: {out: lam}", "chain.yaml:11:72: no port 'lam' (did you mean 'lan'?)"),
@@ -36,6 +37,7 @@ CASES = [
     (CHAIN, "path: [edge]", "path: [edge, edge]", "chain.yaml:11:59: 'edge' is in the path twice (a second instance of the VNF has a state of its own)"),
     (CHAIN, "interface: eth1", "interface: eth0", "chain.yaml:5:20: interface 'eth0' is port 'wan' already"),
     (CHAIN, "vnf: wall", "vnf: walls", "chain.yaml:8:10: no vnf 'walls' (did you mean 'wall'?)"),
+    (CHAIN, "vnf: wall", "mnf: gate", "(wanted vnf: <template>; an mNF stands in a template, if only by itself: vnfs/<template>.yaml)"),
     (CHAIN, "  edge:\n", "  route:\n", "chain.yaml:7:3: an instance can't be called 'route'"),
     (CHAIN, "chain: inbound", "chain: inbond", "chain.yaml:13:70: no chain 'inbond' (did you mean 'inbound'?)"),
     (CHAIN, "REDIRECT, port: lan", "REDIRECT, port: lam", "chain.yaml:13:104: no port 'lam' (did you mean 'lan'?)"),
