@@ -50,6 +50,3 @@ def build(
         text.as_json({"deployment": made.deployment, "digest": made.digest, "bytes": len(data), "programs": len(made.programs)})
         return
     text.line(f"{out}: {made.deployment}, {text.counted(made.programs, 'program')}, {len(data):,} bytes, digest {made.digest[:12]}")
-
-
-COMMANDS = (validate, schema, build)

@@ -199,6 +199,3 @@ def _report(result: Mapping[str, Any], output: Output) -> None:
         text.as_json(result)
     else:
         draw.result(result)
-
-
-COMMANDS = (plan, deploy, swap, rollback, undeploy)

@@ -95,6 +95,3 @@ def replay(
             way = f"{row.on} -> {row.port}" if row.port else row.on
             text.line(f"{row.number:>7}  {row.time / 1e9:.6f}  {row.verdict:<8}  {row.reason:<32}  {way:<14}  {row.by}")
         text.line(", ".join([f"{run.summary.frames} frames", *(f"{n} {verdict}" for verdict, n in sorted(run.summary.verdicts.items()))]))
-
-
-COMMANDS = (test, replay)

@@ -168,6 +168,3 @@ def _findings(found: Sequence[Mapping[str, Any]]) -> str:
     bad = [each for each in found if each["level"] != "ok"]
     lines = [f"  {each['level']:<7} {each['what']}: {each['said']}" + (f" ({each['cure']})" if each["cure"] else "") for each in bad]
     return "\n".join([f"{len(found)} things looked at, {len(bad)} to note", *lines])
-
-
-COMMANDS = (rollout, drift, history, doctor)

@@ -12,14 +12,45 @@ import typer
 from typer.exceptions import Abort, TyperException
 
 from ebpfnf import __version__
-from ebpfnf.cli import build, change, check, fleet, lab, measure, observe, table, text, unikernel
+from ebpfnf.cli import text
+from ebpfnf.cli.lazy import LazyGroup
 from ebpfnf.errors import EbpfnfError
 
 USAGE = 64
 _USAGE_OF_TYPER = 2
 
+
+class Commands(LazyGroup):
+    """In the order in which the help lists them."""
+
+    places = {  # noqa: RUF012 -- a table
+        "validate": "ebpfnf.cli.build:validate",
+        "schema": "ebpfnf.cli.build:schema",
+        "build": "ebpfnf.cli.build:build",
+        "plan": "ebpfnf.cli.change:plan",
+        "deploy": "ebpfnf.cli.change:deploy",
+        "swap": "ebpfnf.cli.change:swap",
+        "rollback": "ebpfnf.cli.change:rollback",
+        "undeploy": "ebpfnf.cli.change:undeploy",
+        "status": "ebpfnf.cli.observe:status",
+        "watch": "ebpfnf.cli.observe:watch",
+        "test": "ebpfnf.cli.check:test",
+        "replay": "ebpfnf.cli.check:replay",
+        "profile": "ebpfnf.cli.measure:profile",
+        "bench": "ebpfnf.cli.measure:bench",
+        "rollout": "ebpfnf.cli.fleet:rollout",
+        "drift": "ebpfnf.cli.fleet:drift",
+        "history": "ebpfnf.cli.fleet:history",
+        "doctor": "ebpfnf.cli.fleet:doctor",
+        "table": "ebpfnf.cli.table:app",
+        "lab": "ebpfnf.cli.lab:app",
+        "unikernel": "ebpfnf.cli.unikernel:app",
+    }
+
+
 app = typer.Typer(
     name="ebpfnf",
+    cls=Commands,
     help="Network functions from small reusable pieces, compiled to XDP and swapped while traffic runs.",
     no_args_is_help=True,
     rich_markup_mode=None,
@@ -44,14 +75,6 @@ def options(
 ) -> None:
     """What holds for every command."""
     context.obj = netns
-
-
-for group in (build, change, observe, check, measure, fleet):
-    for command in group.COMMANDS:
-        app.command(command.__name__.replace("_", "-"))(command)
-app.add_typer(table.app, name="table")
-app.add_typer(lab.app, name="lab")
-app.add_typer(unikernel.app, name="unikernel")
 
 
 def main() -> None:

@@ -65,6 +65,3 @@ def bench(
             raise
     if code:
         raise typer.Exit({2: 64, -signal.SIGINT: 130}.get(code, code))  # 2 of argparse: wrong usage
-
-
-COMMANDS = (profile, bench)

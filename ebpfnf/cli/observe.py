@@ -23,8 +23,8 @@ def status(
         everywhere.status(hosts, deployment, output)
         return
     where = host(context, "status")
-    if output is Output.text:  # what draws is imported while the agent looks
-        threading.Thread(target=text.console).start()
+    if output is Output.text:
+        threading.Thread(target=text.get_ready_to_draw).start()
     found = where.run("status", {"deployment": deployment} if deployment else {})
     if output is Output.json:
         text.as_json(found)
@@ -45,6 +45,3 @@ def watch(context: typer.Context, deployment: Deployment) -> None:
     Lets what is lossy read its copies of packets. Optional: packets flow without it. It waits for a deployment that does not run yet.
     """
     host(context).run("watch", {"deployment": deployment}, lambda told: text.line(f"{told['step']} {told['what']}: {told['detail']}"))
-
-
-COMMANDS = (status, watch)

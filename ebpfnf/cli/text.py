@@ -30,6 +30,11 @@ def console(stderr: bool = False) -> Console:
     return Console(stderr=stderr, highlight=False, soft_wrap=not stream.isatty(), width=None if stream.isatty() else 160)
 
 
+def get_ready_to_draw() -> None:
+    """Import what draws, while something else is waited for."""
+    from rich import box, console, table  # noqa: F401
+
+
 def line(words: str) -> None:
     """A plain line of the result."""
     print(words)
