@@ -32,11 +32,15 @@ def load() -> None:
 
 
 def get_ready(command: str) -> None:
-    """Import what a command will need whose payload may be a while in coming: its bundle is still being made."""
+    """Import what a command will need whose payload may be a while in coming: a command line is still being read, a bundle made."""
     if command == "plan":
         from ebpfnf.agent import observe, outputs, plan  # noqa: F401
     elif command in ("apply", "dry-run"):
         from ebpfnf.agent import apply  # noqa: F401
+    elif command == "status":
+        from ebpfnf.agent import observe, status  # noqa: F401
+    elif command.startswith("table "):
+        from ebpfnf.agent import edit  # noqa: F401
 
 
 def run(command: str, payload: Payload, emit: Emit) -> Any:

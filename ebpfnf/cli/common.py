@@ -34,9 +34,9 @@ GranularityOption = Annotated[str, typer.Option("--granularity", help="Override 
 
 def host(context: typer.Context, ahead: str = "") -> Host:
     """Where the commands act: this machine, or a network namespace of it. `ahead`: a command that will follow, to get ready for."""
-    from ebpfnf.fleet.local import LocalHost
+    from ebpfnf.cli import early
 
-    here = LocalHost(netns=context.obj or "")
+    here = early.host(context.obj or "")
     if ahead:
         here.begin(ahead)
     return here

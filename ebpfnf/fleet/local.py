@@ -29,8 +29,9 @@ class LocalHost:
 
     def begin(self, command: str) -> None:
         """Start the agent for a command that `run` will be asked for: it gets ready meanwhile, and does nothing without a payload."""
-        child = self._ahead[command] = self._start(command)
-        weakref.finalize(self, _end, child)
+        if command not in self._ahead:
+            child = self._ahead[command] = self._start(command)
+            weakref.finalize(self, _end, child)
 
     def run(self, command: str, payload: Mapping[str, Any], on_event: OnEvent = ignore) -> Any:
         """See `Host.run`."""

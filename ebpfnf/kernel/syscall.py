@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import ctypes
 import os
-import platform
 import struct
 from enum import IntEnum
 from functools import cache
@@ -20,7 +19,7 @@ _NUMBERS = {
     "ppc64le": (361, 365),
 }
 
-_BPF, _MEMBARRIER = _NUMBERS.get(platform.machine(), (-1, -1))  # -1 elsewhere: the kernel answers ENOSYS
+_BPF, _MEMBARRIER = _NUMBERS.get(os.uname().machine, (-1, -1))  # -1 elsewhere: the kernel answers ENOSYS
 
 _CLONE_NEWNET = 0x40000000
 
