@@ -1,8 +1,9 @@
 """The compiling process: `python -m ebpfnf.compile.child`.
 
 Gets ready, then reads the name of a folder to its end; none: nothing is wanted any more. Reads main.c there, writes
-{functions: {name: base64}, btf, ext: base64} or {missing: text} as JSON. What clang has to say goes to stderr. LLVM may
-exit or abort at any point: then nothing is written, and the parent says why.
+{functions: {name: base64}, btf, ext: base64} or {missing: text} as JSON, and removes the folder, for the parent may be
+gone. What clang has to say goes to stderr. LLVM may exit or abort at any point: then nothing is written, and the parent
+says why.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from __future__ import annotations
 import base64
 import json
 import os
+import shutil
 import sys
 from pathlib import Path
 
@@ -42,6 +44,8 @@ def main() -> int:
     else:
         btf, ext = memory.find_btf(tuple(functions))
         result = {"functions": {name: _text(insns) for name, insns in functions.items()}, "btf": _text(btf), "ext": _text(ext)}
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
     with open(answer, "w", encoding="utf-8") as out:
         json.dump(result, out)
     return 0

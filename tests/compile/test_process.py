@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import subprocess
 import sys
@@ -11,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from ebpfnf.compile import ahead, compile_source, process
+from ebpfnf.compile import ahead, compile_source, process, stage
 from ebpfnf.model import Source
 
 Make = Callable[..., Source]
@@ -87,5 +88,19 @@ def test_it_goes_when_its_parent_is_killed() -> None:
     assert done.returncode == -signal.SIGKILL
     state, deadline = Path(f"/proc/{int(done.stdout)}/stat"), time.monotonic() + 30
     while state.exists() and state.read_text().rpartition(")")[2].split()[0] != "Z":  # nobody may be there to bury it
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+
+
+def test_its_folder_goes_when_its_parent_is_killed_meanwhile(make: Make, tmp_path: Path) -> None:
+    folder, source = tmp_path / "work", make("return pkt->now;")
+    folder.mkdir()
+    stage.lay_out(folder, source.text, source.files, source.programs)
+    told = f"child.stdin.write({os.fsencode(folder)!r}); child.stdin.close(); os.kill(os.getpid(), 9)"
+    text = f"import os; from ebpfnf.compile.process import Process; child = Process()._child; {told}"
+    done = subprocess.run([sys.executable, "-c", text], check=False)
+    assert done.returncode == -signal.SIGKILL
+    deadline = time.monotonic() + 30
+    while folder.exists():
         assert time.monotonic() < deadline
         time.sleep(0.05)
