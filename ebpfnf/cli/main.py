@@ -24,6 +24,7 @@ class Commands(LazyGroup):
     """In the order in which the help lists them."""
 
     places = {  # noqa: RUF012 -- a table
+        "catalogue": "ebpfnf.cli.catalogue:catalogue",
         "validate": "ebpfnf.cli.build:validate",
         "schema": "ebpfnf.cli.build:schema",
         "build": "ebpfnf.cli.build:build",

@@ -36,11 +36,16 @@ class Library:
         self._vnfs: dict[str, Vnf | None] = {}
         self._open: list[str] = []  # templates that are being read, each by the one before it
 
+    def known(self) -> tuple[list[str], list[str]]:
+        """The names of all VNFs and of all mNFs."""
+        vnfs = {p.stem for root, _, folder in self._places for p in (root / folder).glob("*.yaml")}
+        mnfs = {p.parent.name for root, folder, _ in self._places for p in (root / folder).glob("*/mnf.yaml")}
+        return sorted(vnfs), sorted(mnfs)
+
     def mnf(self, name: str, where: Where) -> Mnf | None:
         """The mNF of that name, or None with the reasons in `problems`."""
         found = [(root, root / folder / name / "mnf.yaml") for root, folder, _ in self._places]
-        known = [p.parent.name for root, folder, _ in self._places for p in (root / folder).glob("*/mnf.yaml")]
-        path = self._existing(found, f"mnf {quote(name)}", name, known, where)
+        path = self._existing(found, f"mnf {quote(name)}", name, self.known()[1], where)
         if path is None:
             return None
         if name not in self._mnfs:
@@ -50,8 +55,7 @@ class Library:
     def vnf(self, name: str, where: Where) -> Vnf | None:
         """The VNF of that name, or None with the reasons in `problems`."""
         found = [(root, root / folder / f"{name}.yaml") for root, _, folder in self._places]
-        known = [p.stem for root, _, folder in self._places for p in (root / folder).glob("*.yaml")]
-        path = self._existing(found, f"vnf {quote(name)}", name, known, where)
+        path = self._existing(found, f"vnf {quote(name)}", name, self.known()[0], where)
         if path is None:
             return None
         if name in self._open:
@@ -75,5 +79,5 @@ class Library:
                     self.problems.add(f"{what}: a symbolic link leads out of the folder", where, "copy the file")
                     return None
                 return path
-        self.problems.add(f"no {what}", where, meant(name, sorted(set(known)), "there are"))
+        self.problems.add(f"no {what}", where, meant(name, known, "there are"))
         return None

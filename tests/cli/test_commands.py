@@ -65,6 +65,22 @@ def test_validate_and_schema_speak_json() -> None:
     assert set(json.loads(ebpfnf("schema").stdout)) >= {"chain.yaml", "vnf.yaml", "mnf.yaml"}
 
 
+def test_the_catalogue_holds_what_a_chain_may_name_and_what_stands_beside(tmp_path: Path) -> None:
+    told = json.loads(ebpfnf("catalogue", "-o", "json").stdout)
+    vnfs, mnfs = ({row[kind]: row for row in told[f"{kind}s"]} for kind in ("vnf", "mnf"))
+    assert set(vnfs) == {path.stem for path in (ROOT / "ebpfnf" / "vnfs").glob("*.yaml")}
+    assert {"acl_5t", "sqli_stream"} <= set(mnfs)
+    rules = {each["name"]: each for each in vnfs["edge-firewall"]["parameters"]}["rules"]
+    assert rules["required"] and vnfs["edge-firewall"]["tables"] == {"l2.rules": "acl", "acl.rules": "acl"}
+    (tmp_path / "vnfs").mkdir()
+    (tmp_path / "vnfs" / "own.yaml").write_text(
+        "vnf: own\nsummary: Ours.\nparams: {n: {type: port, default: 81, doc: which door}}\nmnfs: {a: {mnf: http_classify, port: $n}}\n"
+    )
+    shown = ebpfnf("catalogue", "own", "--beside", tmp_path)
+    assert shown.returncode == 0 and "own: Ours." in shown.stdout and "which door" in shown.stdout and "http_classify" in shown.stdout
+    assert "did you mean 'monitor'?" in ebpfnf("catalogue", "monitr").stderr
+
+
 def test_same_input_same_bundle(tmp_path: Path) -> None:
     for name in ("one", "two"):
         assert ebpfnf("build", EXAMPLE, "--out", tmp_path / name).returncode == 0
