@@ -45,7 +45,7 @@ def decode(data: bytes) -> Bundle:
         if not inflate.eof:
             raise ValueError("too large or cut short")
         bundle: Bundle = _value(Bundle, json.loads(text))
-    except (ValueError, KeyError, TypeError, zlib.error) as error:
+    except (ValueError, KeyError, TypeError, RecursionError, zlib.error) as error:
         raise AgentError(f"broken bundle: {error}", cure="build and ship it again") from None
     if sealed(bundle).digest != bundle.digest:
         raise AgentError("broken bundle: its digest does not fit its contents", cure="build and ship it again")
@@ -117,7 +117,7 @@ def _reader(kind: Any) -> Callable[[Any], Any]:
         return lambda data: _tuple(arguments, data)
     if origin is not None and issubclass(origin, Mapping):
         content = _reader(arguments[1])
-        return lambda data: {k: content(v) for k, v in data.items()}
+        return lambda data: {k: content(v) for k, v in _plain(dict, data).items()}
     return lambda data: _plain(kind, data)
 
 

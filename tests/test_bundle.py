@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import json
+import zlib
+
 import pytest
 
 from ebpfnf import bundle
@@ -50,10 +53,23 @@ def test_no_bundle_is_said_so(cut: int) -> None:
 
 
 def test_changed_contents_are_noticed() -> None:
-    import zlib
-
     data = bundle.encode(example())
     head = data.index(b"\n") + 1
     text = zlib.decompress(data[head:]).replace(b'"eth0"', b'"eth1"')
     with pytest.raises(AgentError, match="digest"):
         bundle.decode(data[:head] + zlib.compress(text))
+
+
+@pytest.mark.parametrize("text", [b"[" * 100_000, b'{"a":' * 100_000, b"null", b"[]", b"1", b'{"stages": [null]}'])
+def test_json_that_is_no_bundle_is_said_so_however_deep(text: bytes) -> None:
+    with pytest.raises(AgentError, match="broken bundle"):
+        bundle.decode(bundle.MAGIC + zlib.compress(text))
+
+
+@pytest.mark.parametrize("key", ["stages", "positions", "links", "chains"])
+def test_what_should_be_a_mapping_and_is_none_is_said_so(key: str) -> None:
+    """Sealed again, so that nothing but its form speaks against it."""
+    for content in (None, 5, "x", [1]):
+        data = {**bundle.to_json(bundle.sealed(example())), key: [content]}
+        with pytest.raises(AgentError, match="broken bundle: dict wanted"):
+            bundle.decode(bundle.MAGIC + zlib.compress(json.dumps(data).encode()))

@@ -86,7 +86,7 @@ def _payload(file: str) -> Mapping[str, Any]:
         return {"bundle": base64.b64encode(data).decode()}
     try:
         payload = json.loads(data or b"{}")
-    except ValueError:
+    except (ValueError, RecursionError):
         payload = None
     if not isinstance(payload, dict):
         raise AgentError("what the agent was sent is neither a JSON object nor a bundle")

@@ -43,7 +43,7 @@ def _asked(line: bytes) -> tuple[str, Mapping[str, Any], int]:
     try:
         asked = json.loads(line)
         command, payload, seconds = asked["command"], asked["payload"], asked["seconds"]
-    except (ValueError, KeyError, TypeError):
+    except (ValueError, KeyError, TypeError, RecursionError):
         command = payload = seconds = None
     if not (isinstance(command, str) and isinstance(payload, dict) and isinstance(seconds, int) and seconds > 0):
         raise AgentError("what the agent was asked is no object with command, payload and seconds")

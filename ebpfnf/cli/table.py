@@ -77,7 +77,7 @@ def _given(words: str) -> Any:
     """JSON where it is JSON, else the text itself."""
     try:
         return json.loads(words)
-    except ValueError:
+    except (ValueError, RecursionError):
         return words
 
 

@@ -37,7 +37,7 @@ class Answer:
         """One line of the agent's output, and whether the command ended with it; what is not its own is not believed."""
         try:
             value = json.loads(text)
-        except ValueError:
+        except (ValueError, RecursionError):
             return False
         if not isinstance(value, dict):
             return False
@@ -45,8 +45,8 @@ class Answer:
             self._on_event(value)
         elif "result" in value or "error" in value:
             self._last = value
-        elif "ended" in value:
-            self.status = int(value["ended"])
+        elif isinstance(value.get("ended"), int):
+            self.status = value["ended"]
         return self.status is not None
 
     def result(self, otherwise: EbpfnfError) -> Any:

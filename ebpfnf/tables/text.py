@@ -21,7 +21,7 @@ def parse_key(kind: Type, text: Any) -> Any:
     if isinstance(kind, Record) and isinstance(text, str):
         try:
             text = json.loads(text)
-        except ValueError:
+        except (ValueError, RecursionError):
             raise ValueError("a record in JSON, of " + ", ".join(name for name, _ in kind.fields)) from None
     return kind.parse(text)
 

@@ -12,10 +12,13 @@ from typing import Any
 
 import pytest
 
+from ebpfnf.agent.__main__ import _payload
 from ebpfnf.cli.fleet import finished
+from ebpfnf.errors import AgentError
 from ebpfnf.fleet import install
 from ebpfnf.fleet.change import bundle_for, manager_of
 from ebpfnf.fleet.gate import Gates, refused, unwell
+from ebpfnf.fleet.host import Answer
 from ebpfnf.fleet.inventory import Target
 from ebpfnf.fleet.rollout import drift
 from tests.faults.bench import chain
@@ -106,3 +109,17 @@ def test_old_agents_go_but_not_those_that_run(tmp_path: Path) -> None:
     used.close()
     assert set(tmp_path.iterdir()) == {made[0], *made[3:], tmp_path / "current.pyz"}
     assert (tmp_path / "current.pyz").resolve() == made[5]
+
+
+@pytest.mark.parametrize("line", ["[" * 100_000, '{"ended": "x"}', '{"ended": null}', "[]", "5", '"', ""])
+def test_what_a_host_says_that_is_no_agents_line_is_not_believed(line: str) -> None:
+    heard = Answer()
+    assert not heard.line(line) and heard.status is None
+    assert heard.line('{"ended": 3}') and heard.status == 3
+
+
+@pytest.mark.parametrize("data", [b"[" * 100_000, b"[]", b"\xff"])
+def test_an_agent_says_what_it_can_not_read(tmp_path: Path, data: bytes) -> None:
+    (tmp_path / "payload").write_bytes(data)
+    with pytest.raises(AgentError, match="neither a JSON object nor a bundle"):
+        _payload(str(tmp_path / "payload"))
