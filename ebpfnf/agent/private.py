@@ -163,11 +163,15 @@ class PrivateCopy:
         with ExitStack() as stack:
             functions.write(self._map(stack, functions.MAP), self.bundle, names)
 
+    def counted(self) -> tuple[int, ...]:
+        """The deployment's counters in their order."""
+        counts: tuple[int, ...] = struct.unpack_from(f"={len(self.bundle.counters)}Q", self._meta, self._slot + self.bundle.slot.counts)
+        return counts
+
     def counts(self) -> dict[str, int]:
         """Each counter of the deployment by its name."""
-        at = self._slot + self.bundle.slot.counts
         totals: dict[str, int] = {}
-        values = struct.unpack_from(f"={len(self.bundle.counters)}Q", self._meta, at)
+        values = self.counted()
         for counter in self.bundle.counters:
             totals[counter.name] = totals.get(counter.name, 0) + values[counter.index]
         return totals

@@ -10,9 +10,10 @@ from typing import Any
 from ebpfnf import packets, pipeline
 from ebpfnf.agent.private import Outcome, PrivateCopy
 from ebpfnf.lab.testbed import surroundings
-from ebpfnf.model import Bundle, Deployment, Expectation
+from ebpfnf.model import Bundle, Counter, Deployment, Expectation
 
 ACTIONS = {0: "DROP", 1: "DROP", 2: "PASS", 3: "TX", 4: "REDIRECT"}  # XDP_ABORTED, DROP, PASS, TX, REDIRECT
+_NO_ROUTE = ": as where the kernel knows no route or neighbour ('testbed:' gives the ports some)"
 _STEP = 10**6  # ns between two expectations: each comes a little later, as packets do
 
 
@@ -66,7 +67,8 @@ def _wrong(expectation: Expectation, outcome: Outcome, entered: list[str], bundl
     verdict = ACTIONS.get(outcome.action, str(outcome.action))
     counter = outcome.counter
     if verdict != expectation.verdict:
-        yield f"verdict {verdict} ({counter.name}), wanted {expectation.verdict}"
+        routed = counter.kind == "pass" and _mnf(counter, bundle) == "route"
+        yield f"verdict {verdict} ({counter.name}), wanted {expectation.verdict}" + (_NO_ROUTE if routed else "")
     if expectation.reason and not names(expectation.reason, counter.name):
         yield f"reason {counter.name}, wanted {expectation.reason}"
     if expectation.port and outcome.port != expectation.port:
@@ -82,5 +84,8 @@ def _ended_by(wanted: str, outcome: Outcome, bundle: Bundle) -> bool:
     counter = outcome.counter
     if wanted == "otherwise":
         return counter.kind == "otherwise"
-    mnf = next((stage["mnf"] for stage in bundle.stages if stage["id"] == counter.stage), "")
-    return wanted in (counter.stage, counter.stage.partition(".")[0], mnf)
+    return wanted in (counter.stage, counter.stage.partition(".")[0], _mnf(counter, bundle))
+
+
+def _mnf(counter: Counter, bundle: Bundle) -> str:
+    return next((str(stage["mnf"]) for stage in bundle.stages if stage["id"] == counter.stage), "")

@@ -1,7 +1,8 @@
-"""What is checked without touching a port: test, replay."""
+"""What is checked without touching a port: test, trace, replay."""
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 from typing import Annotated
 
@@ -74,6 +75,43 @@ def _cases(folder: Path, wanted: str, output: Output) -> None:
         text.line(f"{steps} steps, {len(failures)} failed" + (f"; {len(undeclared)} undeclared" if undeclared else ""))
     if failures or undeclared:
         raise typer.Exit(FAILED)
+
+
+def trace(
+    file: ChainFile,
+    on: Annotated[str, typer.Argument(metavar="PORT", help="The port that the packets come by.", show_default=False)],
+    packets: Annotated[
+        list[str], typer.Argument(metavar="PACKET...", help="Such as 'tcp 192.0.2.9:4000 > 198.51.100.7:80 flags S'.", show_default=False)
+    ],
+    granularity_: GranularityOption = "",
+    output: OutputOption = Output.text,
+) -> None:
+    """Say which way a packet takes, stage by stage, and why it ends. Through the real programs, on a private copy.
+
+    Several packets come one after the other: a connection that the first one begins is known to the next.
+    """
+    from ebpfnf import spec
+    from ebpfnf.analyse import trace as engine
+
+    deployment = spec.load(file)
+    with text.working(f"tracing {file}"):
+        ways = list(engine.trace(deployment, on, packets, granularity(granularity_)))
+    if output is Output.json:
+        rows = [{**dataclasses.asdict(way), "frame": way.frame.hex()} for way in ways]
+        text.as_json({"packets": rows})
+        return
+    for way in ways:
+        text.line(f"{on}: {way.packet}")
+        wide = max((len(step.stage) for step in way.steps), default=0)
+        for chain in way.chains:
+            text.line(f"  chain {chain}")
+            for step in way.steps:
+                if step.chain == chain:
+                    text.line(f"    {step.stage:<{wide}}  {step.mnf:<14}  {'' if step.way == 'NEXT' else step.way}".rstrip())
+        text.line(f"  => {way.outcome}" + (f" as {engine.shown(way.frame)}" if way.changed else ""))
+        if not way.outcome.startswith("REDIRECT"):
+            text.line(f"     {way.because}")
+        text.line("")
 
 
 def replay(

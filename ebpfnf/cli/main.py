@@ -36,6 +36,7 @@ class Commands(LazyGroup):
         "status": "ebpfnf.cli.observe:status",
         "watch": "ebpfnf.cli.observe:watch",
         "test": "ebpfnf.cli.check:test",
+        "trace": "ebpfnf.cli.check:trace",
         "replay": "ebpfnf.cli.check:replay",
         "profile": "ebpfnf.cli.measure:profile",
         "bench": "ebpfnf.cli.measure:bench",
