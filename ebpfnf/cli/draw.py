@@ -134,24 +134,31 @@ def status(found: Mapping[str, Any]) -> None:
             for p in found["ports"]
         ]
         text.table("", ("port", "interface", "state", "mode", "link", "otherwise"), rows)
+        rates = found.get("rates")
+        second = ("a second#",) if rates else ()
+
+        def rate(kind: str, name: str) -> tuple[str, ...]:
+            return (f"{rates[kind][name]:,.1f}",) if rates else ()
+
         text.table(
             "",
-            ("chain", "on", "path", "then", "packets#"),
-            [(c["name"], c["on"], " → ".join(c["path"]), c["then"], c["packets"]) for c in found["chains"]],
+            ("chain", "on", "path", "then", "packets#", *second),
+            [(c["name"], c["on"], " → ".join(c["path"]), c["then"], c["packets"], *rate("chains", c["name"])) for c in found["chains"]],
         )
         rows = [
             (
                 s["id"],
                 s["mnf"],
                 s["in"],
+                *rate("stages", s["id"]),
                 sum(s["drops"].values()),
                 ", ".join(f"{k} {v:,}" for k, v in {**s["outcomes"], **s["ends"]}.items() if v),
             )
             for s in found["stages"]
         ]
-        text.table("", ("stage", "mNF", "in#", "dropped#", "other ways out"), rows)
-        dropped = [(name, count, found["texts"].get(name, "")) for name, count in found["drops"].items() if count]
-        text.table("drops", ("reason", "packets#", "because"), dropped) if dropped else text.line("no drops")
+        text.table("", ("stage", "mNF", "in#", *second, "dropped#", "other ways out"), rows)
+        dropped = [(name, count, *rate("drops", name), found["texts"].get(name, "")) for name, count in found["drops"].items() if count]
+        text.table("drops", ("reason", "packets#", *second, "because"), dropped) if dropped else text.line("no drops")
         if found.get("functions"):
             rows = [
                 (

@@ -153,6 +153,17 @@ def status(hosts: str, deployment: str, output: Output) -> None:
     finish(outcomes)
 
 
+def metrics(hosts: str) -> None:
+    """What runs on each host as Prometheus reads it, with its name as a label."""
+    from ebpfnf.fleet.change import ask
+    from ebpfnf.observe import prometheus
+
+    with fleet(hosts) as found, watched(list(found.hosts)) as watch:
+        outcomes = found.each(lambda host: ask(host, "status", {}, watch))
+    text.line(prometheus.metrics(({"host": each.host}, one) for each in outcomes if not each.error for one in each.result).rstrip("\n"))
+    finish(outcomes)
+
+
 def report(outcomes: Sequence[Outcome], output: Output, show: Show) -> None:
     """A result or an error for each host, then the exit code."""
     if output is Output.json:

@@ -34,6 +34,7 @@ class Commands(LazyGroup):
         "rollback": "ebpfnf.cli.change:rollback",
         "undeploy": "ebpfnf.cli.change:undeploy",
         "status": "ebpfnf.cli.observe:status",
+        "metrics": "ebpfnf.cli.observe:metrics",
         "watch": "ebpfnf.cli.observe:watch",
         "test": "ebpfnf.cli.check:test",
         "trace": "ebpfnf.cli.check:trace",

@@ -1,0 +1,1 @@
+"""What runs, for those who watch it from outside."""
