@@ -148,22 +148,31 @@ def test_many_prefixes_are_filled() -> None:
         assert agent.diff(nets, rig.maps["nets"], entries) == ""
 
 
+@pytest.mark.parametrize("mode", ["kernel", "direct"])
 @pytest.mark.parametrize("scope", ["cpu", "host"])
-def test_counters_add_each_field_and_ignore_what_is_outside(scope: str) -> None:
-    """Read as sums over the CPUs; only entries that counted are dumped."""
-    counts = table("counts", "counter", value=[["packets", "u64"], ["bytes", "u64"]], size=4, filled_by="packets", scope=scope)
-    single = table("single", "counter", value="u64", size=4, filled_by="packets", scope=scope)
+def test_counters_add_each_field_and_ignore_what_is_outside(scope: str, mode: str) -> None:
+    """Read as sums over the CPUs; only entries that counted are dumped. An index that the compiler knows is no exception."""
+    more = {"size": 4, "filled_by": "packets", "scope": scope, "mode": mode}
+    counts = table("counts", "counter", value=[["packets", "u64"], ["bytes", "u64"]], **more)
+    single = table("single", "counter", value="u64", **more)
     body = """
 PROGRAM(add) {
 	s_counts_add(in->argument, &(struct s_counts_value){ .packets = 1, .bytes = 60 });
 	s_single_add(in->argument, 5);
 }
+PROGRAM(known) {
+	s_single_add(2, 7);
+	s_single_add(4, 7);
+	s_single_add(~0U, 7);
+}
 """
-    with Rig([counts, single], body, ["add"]) as rig:
+    with Rig([counts, single], body, ["add", "known"]) as rig:
         for index in (0, 3, 3, 4, 1 << 31):
             rig.run(argument=index)
         assert dict(agent.dump(counts, rig.maps["counts"])) == {"0": {"packets": 1, "bytes": 60}, "3": {"packets": 2, "bytes": 120}}
         assert dict(agent.dump(single, rig.maps["single"])) == {"0": 5, "3": 10}
+        rig.run(program="known")
+        assert dict(agent.dump(single, rig.maps["single"])) == {"0": 5, "2": 7, "3": 10}
         assert agent.get(counts, rig.maps["counts"], "3") == {"packets": 2, "bytes": 120}
         assert agent.delete(counts, rig.maps["counts"], "3")
         assert agent.get(counts, rig.maps["counts"], "3") == {"packets": 0, "bytes": 0}
