@@ -21,7 +21,7 @@ def status(
     context: typer.Context,
     deployment: Annotated[str, typer.Argument(metavar="DEPLOYMENT", help="Only this one.", show_default=False)] = "",
     hosts: HostsOption = "",
-    rates: Annotated[float, typer.Option("--rates", metavar="SECONDS", help="Look twice: packets a second too.", min=0)] = 0,
+    rates: Annotated[float, typer.Option("--rates", metavar="SECONDS", help="Look twice: packets a second too.", min=0)] = 0.0,
     output: OutputOption = Output.text,
 ) -> None:
     """Show what runs, what was dropped, and why."""
@@ -80,7 +80,10 @@ def _rates(before: Mapping[str, Any], after: Mapping[str, Any], seconds: float) 
 
 
 def metrics(context: typer.Context, hosts: HostsOption = "") -> None:
-    """Print what runs as Prometheus reads it: ports, packets of chains and stages, drops by reason, VMs, warnings."""
+    """Print what runs as Prometheus reads it.
+
+    Ports, packets of chains and stages, drops by reason, VMs, warnings.
+    """
     if hosts:
         everywhere.metrics(hosts)
         return
