@@ -9,7 +9,6 @@ from __future__ import annotations
 import dataclasses
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from itertools import islice
 from typing import Any
 
 from ebpfnf.errors import GenerateError, TableError
@@ -19,7 +18,7 @@ from ebpfnf.model import Chain, ChainPath, Fields, Graph, Parting, Table
 from ebpfnf.tables.build import match_field
 from ebpfnf.tables.direct.choose import chosen
 from ebpfnf.tables.layout import kernel_maps, layout_digest
-from ebpfnf.tables.match import HAVE, describe
+from ebpfnf.tables.match import HAVE, MatchField, describe
 from ebpfnf.tables.meet import Match
 
 NAME = "framework.classify"
@@ -33,19 +32,28 @@ def classifier(graph: Graph, fields: Fields) -> Made:
     chains = graph.deployment.chains
     known = {name: match_field(fields, name) for name, field in fields.header.items() if field.match != "no"}
     parted = any(partings(chain.path) for chain in chains)
-    every: list[Entry] = [
-        (chain, match, {"chain": number} | ({"parts": parts} if parted else {}))
-        for number, chain in enumerate(chains, 1)
-        for match, parts in islice(ways(chain, known), JOINT + 1)
-    ]
-    if not parted or sum(math.prod(map(len, match.values())) for _, match, _ in every) <= JOINT:
-        return _made([_table(graph, fields, "chains", every)])
-    found = [_table(graph, fields, "chains", [(chain, chain.match, {"chain": number}) for number, chain in enumerate(chains, 1)])]
+    alone: list[Entry] = [(chain, chain.match, {"chain": number}) for number, chain in enumerate(chains, 1)]
+    joint = _joint(chains, known) if parted else alone
+    if joint:
+        return _made([_table(graph, fields, "chains", joint)])
+    found = [_table(graph, fields, "chains", alone)]
     for number, chain in enumerate(chains, 1):
         for k, parting in enumerate(partings(chain.path)):
             own = [(chain, each.match, {"parts": place << parting.shift}) for place, each in enumerate(parting.classes, 1)]
             found.append(_table(graph, fields, f"parts_{number}_{k}", own))
     return _made(found)
+
+
+def _joint(chains: Sequence[Chain], known: Mapping[str, MatchField]) -> list[Entry]:
+    """A rule for each way of each chain; none where they multiply to more than one look finds: no more are made than show that."""
+    every, records = list[Entry](), 0
+    for number, chain in enumerate(chains, 1):
+        for match, parts in ways(chain, known):
+            every.append((chain, match, {"chain": number, "parts": parts}))
+            records += math.prod(map(len, match.values()))
+            if records > JOINT:
+                return []
+    return every
 
 
 def partings(path: ChainPath) -> tuple[Parting, ...]:

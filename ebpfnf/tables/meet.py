@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from ebpfnf.tables.match import MatchField, bits_of, text_of, version_of
+from ebpfnf.tables.match import Bits, MatchField, bits_of, text_of, version_of
 
 Match = Mapping[str, Sequence[Any]]
 _FAMILIES = ("ip.version", "ip.src", "ip.dst")  # whose values hold for one version of IP
@@ -17,8 +17,9 @@ def meet(one: Match, other: Match, fields: Mapping[str, MatchField]) -> dict[str
     for name, values in other.items():
         if name in found:
             field = fields[name]
-            both = [common for a in found[name] for b in values if (common := _common(field, a, b)) is not None]
-            found[name] = list(dict.fromkeys(both))
+            own, others = ([bits_of(field, value) for value in each] for each in (found[name], values))
+            both = dict.fromkeys(common for a in own for b in others if (common := _common(field, a, b)))
+            found[name] = [text_of(field, bits) for bits in both]
             if not both:
                 return None
         else:
@@ -27,16 +28,15 @@ def meet(one: Match, other: Match, fields: Mapping[str, MatchField]) -> dict[str
     return None if families and not set.intersection(*families) else found
 
 
-def _common(field: MatchField, a: Any, b: Any) -> Any | None:
+def _common(field: MatchField, one: Bits, two: Bits) -> Bits | None:
     """The value that takes what both values take."""
-    one, two = bits_of(field, a), bits_of(field, b)
     if version_of(field, one) != version_of(field, two):
         return None
     pairs = list(zip(one, two, strict=True))
     if field.match == "range":
         ((low, high), (other_low, other_high)) = pairs[0]
         low, high = max(low, other_low), min(high, other_high)
-        return text_of(field, ((low, high),)) if low <= high else None
+        return ((low, high),) if low <= high else None
     if any((value ^ other) & mask & other_mask for (value, mask), (other, other_mask) in pairs):
         return None
-    return text_of(field, tuple((value | other, mask | other_mask) for (value, mask), (other, other_mask) in pairs))
+    return tuple((value | other, mask | other_mask) for (value, mask), (other, other_mask) in pairs)
