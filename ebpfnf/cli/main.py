@@ -60,7 +60,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
     epilog="Exit codes: 0 ok, 1 failed, 2 changes pending, 3 expectations failed, 4 failed on some hosts, "
-    "64 usage, 65 invalid spec, 69 host unreachable, 77 no privilege.",
+    "64 usage, 65 invalid spec, 69 host unreachable, 77 no privilege, 130 interrupted.",
 )
 
 

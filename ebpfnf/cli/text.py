@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Sized
 from contextlib import contextmanager
@@ -23,11 +24,13 @@ class Output(StrEnum):
 
 
 def console(stderr: bool = False) -> Console:
-    """Where to draw; a pipe gets wide plain lines."""
+    """Where to draw; a pipe gets plain lines, and tables as wide as COLUMNS says, else wide ones."""
     from rich.console import Console
 
     stream = sys.stderr if stderr else sys.stdout
-    return Console(stderr=stderr, highlight=False, soft_wrap=not stream.isatty(), width=None if stream.isatty() else 160)
+    said = os.environ.get("COLUMNS", "")
+    width = None if stream.isatty() else int(said) if said.isdigit() and int(said) else 160
+    return Console(stderr=stderr, highlight=False, soft_wrap=not stream.isatty(), width=width)
 
 
 def get_ready_to_draw() -> None:

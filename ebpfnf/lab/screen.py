@@ -11,6 +11,8 @@ from rich.markup import escape
 from rich.padding import Padding
 from rich.table import Table
 
+_SET_BACK = " " * 5
+
 
 class Screen:
     """Counts the claims that did not hold."""
@@ -20,6 +22,7 @@ class Screen:
         if not self._console.is_terminal:
             self._console.width = 160  # a log is not as wide as some terminal that isn't there
         self._number = 0
+        self.room = self._console.width - len(_SET_BACK)  # columns for what commands say
         self.failed: list[str] = []
 
     def title(self, text: str) -> None:
@@ -53,7 +56,7 @@ class Screen:
         all_lines = text.rstrip().splitlines()
         shown = all_lines[:lines] if lines else all_lines
         for line in shown:
-            self._console.print("     " + line, markup=False, style="dim", no_wrap=True, overflow="ellipsis")
+            self._console.print(_SET_BACK + line, markup=False, style="dim", no_wrap=True, overflow="ellipsis")
         if len(shown) < len(all_lines):
             self._console.print(f"     ... {len(all_lines) - len(shown)} more lines", style="dim")
 

@@ -34,6 +34,7 @@ def test_the_demo_holds(bpffs: Path) -> None:
     assert done.returncode == 0, done.stdout + done.stderr
     assert "✗" not in done.stdout and done.stdout.count("✓") >= 41
     assert "2,000 requests, 0 failed, every page byte for byte" in done.stdout
+    assert "…" not in done.stdout, "what commands say fits beside the margin"
     assert "\x1b" not in done.stdout, "no colours where there is no terminal"
     assert not {"demo", "demo-swap"} & set(labs()), "those of others may come and go"
     assert not [path for path in bpffs.rglob("*") if not path.is_dir() and path.suffix != ".debug"]  # those are the kernel's
