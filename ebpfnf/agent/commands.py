@@ -58,12 +58,18 @@ def _apply(payload: Payload, emit: Emit) -> Any:
 
 def _plan(payload: Payload, emit: Emit) -> Any:
     from ebpfnf.agent import outputs
-    from ebpfnf.agent.observe import observe
+    from ebpfnf.agent.differences import differences
+    from ebpfnf.agent.observe import file_entries, observe
     from ebpfnf.agent.plan import plan
+    from ebpfnf.kernel.pins import Pins
 
     wanted = _bundle(payload)
     seen = observe(wanted.deployment, entries=True)
     actions = _actions(plan(wanted, seen, _options(payload)))
+    if seen.running and seen.running.manifest:
+        said = file_entries(Pins(wanted.deployment), seen.live)
+        for words in differences(wanted, seen.running.manifest, said):
+            emit("differs", {"what": wanted.deployment, "detail": words})
     for words in outputs.warnings(wanted, seen.interfaces):
         emit("warning", {"what": wanted.deployment, "detail": words})
     if wanted.vms:

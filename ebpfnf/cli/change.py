@@ -61,7 +61,7 @@ def plan(
         if everywhere.plan(hosts, bundle, options, output) and detailed_exitcode:
             raise typer.Exit(PENDING)
         return
-    why_not, actions, said = "", [], {"warning": list[str](), "note": list[str]()}
+    why_not, actions, said = "", [], {"differs": list[str](), "warning": list[str](), "note": list[str]()}
 
     def heard(event: Mapping[str, Any]) -> None:
         said[event["step"]].append(event["detail"])
@@ -76,13 +76,21 @@ def plan(
         why_not, refusal = str(problem), problem
     if output is Output.json:
         text.as_json(
-            {**draw.plan_json(bundle), "actions": actions, "warnings": said["warning"], "notes": said["note"], "host": why_not or "asked"}
+            {
+                **draw.plan_json(bundle),
+                "actions": actions,
+                "differs": said["differs"],
+                "warnings": said["warning"],
+                "notes": said["note"],
+                "host": why_not or "asked",
+            }
         )
         if refusal:
             raise typer.Exit(refusal.exit_code)
     elif refusal:
         raise refusal
     else:
+        draw.differences(said.pop("differs"))
         draw.actions(actions, why_not)
         for kind, each in said.items():
             for words in each:

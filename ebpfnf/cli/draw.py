@@ -100,6 +100,15 @@ def actions(steps: Sequence[Mapping[str, Any]], why_not: str) -> None:
     text.table("a deploy would", ("step", "what", "detail"), [(s["verb"], s["what"], s["detail"]) for s in steps])
 
 
+def differences(lines: Sequence[str]) -> None:
+    """What a file says otherwise than what runs."""
+    if lines:
+        text.console().print("[bold]differs from what runs[/]")
+        for words in lines:
+            text.line(f"  {words}")
+        text.line("")
+
+
 def result(done: Mapping[str, Any]) -> None:
     """What a change did."""
     name, generation = done["deployment"], done["generation"]
