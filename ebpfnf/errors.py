@@ -77,6 +77,14 @@ class CompileError(EbpfnfError):
     exit_code = 65
 
 
+class CompileErrors(CompileError):
+    """All that the compiler refused in one go."""
+
+    def __init__(self, errors: tuple[CompileError, ...]) -> None:
+        super().__init__("\n".join(map(str, errors)))
+        self.errors = errors
+
+
 class VerifierError(EbpfnfError):
     """The kernel's verifier refused a program; `log` holds its last useful lines."""
 

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
-from ebpfnf.errors import EbpfnfError, SpecErrors, VerifierError
+from ebpfnf.errors import CompileErrors, EbpfnfError, SpecErrors, VerifierError
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -142,7 +142,7 @@ def table_of_progress(said: Mapping[str, str]) -> Iterator[Callable[[], None]]:
 
 def error(problem: EbpfnfError, output: Output = Output.text) -> None:
     """An error as it should be seen: where, what, the cure; all of them when there are several."""
-    problems = problem.errors if isinstance(problem, SpecErrors) else (problem,)
+    problems = problem.errors if isinstance(problem, SpecErrors | CompileErrors) else (problem,)
     if output is Output.json:
         json.dump({"errors": [described(p) for p in problems]}, sys.stdout, indent=2, ensure_ascii=False)
         print()

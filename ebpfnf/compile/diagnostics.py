@@ -7,7 +7,7 @@ import re
 import signal
 from collections.abc import Iterable, Mapping
 
-from ebpfnf.errors import CompileError, Where
+from ebpfnf.errors import CompileError, CompileErrors, Where
 
 _REPORT = "report it: the generated code is wrong"
 _PLACE = r"(?:\./)*(?P<file>[\w./-]+):(?P<line>[0-9]+):(?P<column>[0-9]+)"
@@ -88,4 +88,4 @@ def _members(wanted: str, struct: str, code: str) -> str:
 def joined(found: Iterable[CompileError]) -> CompileError:
     """One error to raise: the only one, or all of them, a line each."""
     several = tuple(found)
-    return several[0] if len(several) == 1 else CompileError("\n".join(str(error) for error in several))
+    return several[0] if len(several) == 1 else CompileErrors(several)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -54,6 +55,24 @@ def test_errors_are_json_where_json_is_read(tmp_path: Path) -> None:
     done = ebpfnf("validate", file, "-o", "json")
     assert done.returncode == 65
     assert {(e["line"], e["column"]) for e in json.loads(done.stdout)["errors"]} >= {(5, 13)}
+
+
+def test_every_error_of_a_body_has_its_place_in_json_too(tmp_path: Path) -> None:
+    shutil.copytree(ROOT / "ebpfnf" / "progs" / "ttl_dec", tmp_path / "mnfs" / "ttl_dec")
+    (tmp_path / "mnfs" / "ttl_dec" / "mnf.c").write_text("MNF(struct pkt *pkt)\n{\n\tone(pkt);\n\treturn DROP(two);\n}\n")
+    file = tmp_path / "chain.yaml"
+    file.write_text(
+        "ebpfnf: 1\ndeployment: x\nports: {a: {interface: e0}}\nvnfs: {r: {vnf: router}}\n"
+        "chains:\n  c: {on: a, match: {}, path: [r], then: pass}\n"
+    )
+    done = ebpfnf("build", file, "--out", tmp_path / "bundle", "-o", "json")
+    assert done.returncode == 65
+    assert [(e["line"], e["error"]) for e in json.loads(done.stdout)["errors"]] == [
+        (3, "function 'one' does not exist"),
+        (4, "no reason 'two'"),
+    ]
+    lines = ebpfnf("build", file, "--out", tmp_path / "bundle").stderr.splitlines()
+    assert len(lines) == 2 and all(line.startswith("error: ") for line in lines)
 
 
 def test_missing_file_is_said() -> None:
