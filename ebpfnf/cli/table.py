@@ -23,8 +23,10 @@ Value = Annotated[str, typer.Argument(metavar="VALUE", help="The value: text or 
 def get(
     context: typer.Context, deployment: Deployment, table: Table, key: Key, hosts: HostsOption = "", output: OutputOption = Output.text
 ) -> None:
-    """One entry."""
-    _do(context, hosts, "get", {"deployment": deployment, "table": table, "key": _given(key)}, output, _entry)
+    """One entry. Exits with 1 where there is none."""
+    found = _do(context, hosts, "get", {"deployment": deployment, "table": table, "key": _given(key)}, output, _entry)
+    if found is None and not hosts:
+        raise typer.Exit(1)
 
 
 @app.command("set")
@@ -47,7 +49,8 @@ def del_(
     context: typer.Context, deployment: Deployment, table: Table, key: Key, hosts: HostsOption = "", output: OutputOption = Output.text
 ) -> None:
     """Remove one entry, atomically."""
-    _do(context, hosts, "del", {"deployment": deployment, "table": table, "key": _given(key)}, output, lambda _: f"{table}: {key} is gone")
+    payload = {"deployment": deployment, "table": table, "key": _given(key)}
+    _do(context, hosts, "del", payload, output, lambda there: f"{table}: {key} is gone" if there else f"{table}: there was no {key}")
 
 
 @app.command("dump")
@@ -57,16 +60,17 @@ def dump(context: typer.Context, deployment: Deployment, table: Table, hosts: Ho
     _do(context, hosts, "dump", {"deployment": deployment, "table": table}, output, show)
 
 
-def _do(context: typer.Context, hosts: str, verb: str, payload: Mapping[str, Any], output: Output, show: everywhere.Show) -> None:
-    """On hosts or here; `show`: a result in words, or None where it has printed them itself."""
+def _do(context: typer.Context, hosts: str, verb: str, payload: Mapping[str, Any], output: Output, show: everywhere.Show) -> Any:
+    """On hosts or here, where it gives the result; `show`: a result in words, or None where it has printed them itself."""
     if hosts:
         everywhere.query(hosts, f"table {verb}", payload, output, show)
-        return
+        return None
     result = host(context).run(f"table {verb}", payload)
     if output is Output.json:
         text.as_json(result)
     elif words := show(result):
         text.line(words)
+    return result
 
 
 def _entry(found: Any) -> str:
