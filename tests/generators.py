@@ -32,6 +32,8 @@ class Frames:
     ports: Sequence[int] = (0, 53, 80, 4000, 8080, 65535)
     payloads: Sequence[bytes] = _PAYLOADS
     broken: float = 0.25  # the share of frames that are spoilt somewhere
+    again: float = 0.1  # the share of frames that came before
+    varied: float = 0  # of these the share that come in another VLAN, or longer: to most mNFs the same
     protocols: Sequence[int] = (TCP, TCP, TCP, UDP, UDP, ICMP, ICMPV6, SCTP, 50, 59)
     _sent: list[bytes] = field(default_factory=list)
 
@@ -39,9 +41,12 @@ class Frames:
         """The next frame, at least 14 bytes: less no driver delivers."""
         r = self.random
         kind = r.random()
-        if self._sent and kind < 0.1:
+        if self._sent and kind < self.again:
             data = r.choice(self._sent)  # again, and maybe spoilt now
-        elif kind < 0.16:
+            if self.varied and r.random() < self.varied:
+                tag = struct.pack("!H", r.choice((5, 100, 4095)))
+                data = data[:14] + tag + data[16:] if data[12:13] == b"\x81" else data + bytes(30)
+        elif kind < self.again + 0.06:
             data = self._other()
         else:
             data = self._ethernet(*self._ip())

@@ -28,6 +28,8 @@ _RULES = [
     {"allow": {"l4.dport": [80, "4000-8080"]}, "class": 3},
     {"allow": {"ip.dscp": [0, 46]}, "class": 9},
     {"deny": {"tcp.flags": "syn,!ack"}},
+    {"allow": {"ip.src": ["192.0.2.0/28", "10.1.0.11", "2001:db8::/64", "::/2"], "l4.dport": [53, "70-79", 80, "4000-4001"]}, "class": 5},
+    {"deny": {"ip.dst": ["10.1.0.12", "198.51.100.0/29", "2001:db8:1::/48"], "l4.sport": ["0-52", 80, "4001-65535"], "ip.proto": "udp"}},
 ]
 
 
@@ -140,7 +142,7 @@ def make(seed: int, chains: int, folder: Path, machines: bool = False) -> tuple[
 
 _MATCHES = (
     {"l4.dport": [80, "4000-8080"]}, {"ip.proto": "udp"}, {"ip.src": ["192.0.2.0/24", "2001:db8::/64"]}, {"ip.dscp": [0, 46]},
-    {"ip.version": 6}, {"ip.dst": "198.51.100.7", "l4.sport": "0-100"}, {"vlan.id": 5}, {},
+    {"ip.version": 6}, {"ip.dst": "198.51.100.7", "l4.sport": "0-100"}, {"vlan.id": 5}, {"vlan.id": [100, 4095]}, {},
 )  # fmt: skip
 
 
@@ -170,8 +172,8 @@ def _template(r: random.Random, others: Sequence[str], machines: bool) -> tuple[
         if r.random() < 0.1:
             links.append({"link": f"{names[k]} -> {r.choice(later)}", "when": r.choice(_CONDITIONS)})
         links.append(f"{names[k]} -> {later[0]}")
-        if kind.get("mnf") == "fork":
-            links.append(f"{names[k]}.odd -> {r.choice(later)}")
+        if outcome := {"fork": "odd", "bulk": "long"}.get(kind.get("mnf", "")):
+            links.append(f"{names[k]}.{outcome} -> {r.choice(later)}")
         elif kind.get("mnf") == "gate" and r.random() < 0.5:
             link = f"{names[k]}.high -> {r.choice(later)}"
             links.append({"link": link, "when": r.choice(_CONDITIONS)} if r.random() < 0.3 else link)
@@ -180,7 +182,9 @@ def _template(r: random.Random, others: Sequence[str], machines: bool) -> tuple[
     return dict(zip(names, kinds, strict=True)), links
 
 
-_PLAIN = ("check_ip", "check_ip", "flow_hash", "flow_hash", "size_hist", "ttl_dec", "grade", "grade", "fork", "nothing")
+_VIPS = ["198.51.100.7", "2001:db8::9"]
+_BACKENDS = [{"v4": "10.1.0.11", "v6": "2001:db8:1::11", "port": 8080}, {"v4": "10.1.0.12", "port": 80}]
+_PLAIN = ("check_ip", "check_ip", "flow_hash", "flow_hash", "size_hist", "ttl_dec", "grade", "grade", "fork", "bulk", "nothing")
 _NODES = (
     *(lambda r, mnf=mnf: {"mnf": mnf} for mnf in _PLAIN),
     lambda r: {"mnf": "mark", "dscp": r.choice((0, 10, 46))},
@@ -195,6 +199,9 @@ _NODES = (
     lambda r: {"mnf": "source", "addr": r.choice(("192.0.2.9", "203.0.113.5"))},
     lambda r: {"mnf": "subnet_count", "subnets": r.sample(["198.51.100.0/24", "10.0.0.0/8", "2001:db8::/64", "::/0"], 2)},
     lambda r: {"mnf": "acl_5t", "rules": r.sample(_RULES, r.randint(0, 3)), "default": r.choice(("allow", "allow", "deny"))},
+    lambda r: {"mnf": "acl_5t", "rules": r.sample(_RULES, len(_RULES)), "default": "allow"},
+    lambda r: {"mnf": "lb_maglev", "vips": _VIPS, "port": 80, "backends": _BACKENDS[: r.randint(0, 2)]},
+    lambda r: {"mnf": "dnat_rewrite"},
     lambda r: {"mnf": "acl_l2", "rules": [{"deny": {"vlan.id": 5}}]},
     lambda r: {"mnf": "http_classify"},
 )
@@ -205,4 +212,5 @@ def frames(r: random.Random, chains: int) -> Frames:
     v4 = ("192.0.2.9", "10.1.0.11", "198.51.100.7", "10.1.0.12") * 3
     v6 = ("2001:db8::9", "2001:db8:1::11") * 4
     payloads = (b"", b"x", b"GET / HTTP/1.1\r\n\r\n", b"y" * 100, bytes(700))
-    return Frames(r, (*v4, "203.0.113.5", "127.0.0.1"), (*v6, "::1"), MACS[:chains], (80, 80, 4000, 53), payloads, broken=0.05)
+    v4, v6 = (*v4, "203.0.113.5", "127.0.0.1"), (*v6, "::1")
+    return Frames(r, v4, v6, MACS[:chains], (80, 80, 4000, 53), payloads, broken=0.05, again=0.3, varied=0.5)
