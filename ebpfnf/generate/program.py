@@ -29,7 +29,8 @@ def generate(graph: Graph, segments: Segments, fields: Fields, bodies: Mapping[s
     includes = _includes(stages)
     counters = allocate(graph)
     chains = classifier(graph, fields)
-    tables = [(stage, made(stage, fields, graph.deployment.tables)) for stage in stages]
+    places = {instance.name: instance.where for instance in graph.deployment.instances}
+    tables = [(stage, made(stage, fields, graph.deployment.tables, places.get(stage.instance))) for stage in stages]
     configurations, const = layout.configurations(stages)
     words = layout.record_words(fields, graph.meaning.stages)
     scratch = max((-(-layout.struct_size(layout.scratch_members(s)) // 8) for s in stages if s.mnf.scratch), default=1)

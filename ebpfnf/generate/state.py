@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from ebpfnf.errors import GenerateError, TableError
+from ebpfnf.errors import GenerateError, TableError, Where
 from ebpfnf.generate.typed import CIdent, CInt
 from ebpfnf.model import Fields, MapSpec, Stage, Table
 from ebpfnf.names import c_identifier
@@ -52,13 +52,13 @@ class Made:
         return tuple(dict.fromkeys(name for table in self.tables for name in template_view(table, self.prefix, ids).aliases))
 
 
-def made(stage: Stage, fields: Fields, mode: str = "auto") -> Made:
-    """A stage's tables, filled as its configuration says."""
+def made(stage: Stage, fields: Fields, mode: str = "auto", where: Where | None = None) -> Made:
+    """A stage's tables, filled as its configuration says, which stands at `where` in the operator's file."""
     try:
         tables = tuple(build(spec, stage, fields, mode) for spec in stage.mnf.tables)
         return Made(c_identifier(stage.id), tables, tuple(m for table in tables for m in kernel_maps(table)))
     except TableError as error:
-        raise GenerateError(error.what, error.where or stage.mnf.where, error.cure) from None
+        raise GenerateError(error.what, error.where or where or stage.mnf.where, error.cure) from None
 
 
 def _typed(value: Any) -> Any:
