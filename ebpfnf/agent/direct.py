@@ -44,7 +44,7 @@ def read_rule(table: Table, live: Map, number: int) -> acl.Row | None:
         found = area.rule(part, number)
         if found is None and table.slots:
             place = area.place(state, number)
-            found = area.row(area.half(state), number, place) if place.among(area.alive(part)) else None
+            found = area.rows(area.half(state), {number: place})[number] if place.among(area.alive(part)) else None
         return found
 
     return Area(table, live).steady(find)
@@ -196,22 +196,29 @@ class Area:
         """The rules of the large part that count."""
         if not self.table.slots:
             return {}
-        half, layout, size = self.half(state), shape.acl_layout(self.table), self._value.size
-        found = {number: place for number, place in rules.index(half).items() if place.among(alive)}
-        return {number: rules.row(layout, size, self.table.slots, half, number, place) for number, place in found.items()}
+        half = self.half(state)
+        return self.rows(half, {number: place for number, place in rules.index(half).items() if place.among(alive)})
 
     def place(self, state: int, number: int) -> Place:
         """Where in the large part a rule stands."""
         start, end = rules.index_at(self.half(state, 0, HEADER))
         return rules.find(self.half(state, start, end), number) if start < end else Place()
 
-    def row(self, half: memoryview, number: int, place: Place) -> acl.Row:
-        """A rule of the large part."""
-        return rules.row(shape.acl_layout(self.table), self._value.size, self.table.slots, half, number, place)
+    def rows(self, half: memoryview, places: Mapping[int, Place]) -> dict[int, acl.Row]:
+        """Rules of the large part."""
+        return rules.rows(shape.acl_layout(self.table), self._value.size, self.table.slots, half, places)
+
+    def packed(self, part: bytes) -> list[acl.Packed]:
+        """The rules in a small part, as they lie there."""
+        return acl.apart(*self._form(), part)
 
     def small_part(self, rows: Sequence[acl.Row], alive: int) -> bytes:
         """A small part of these rules."""
         return self._with(acl.join(*self._form(), rows), alive)
+
+    def small_part_of(self, rows: Sequence[acl.Packed], alive: int) -> bytes:
+        """The same of rules that lie in one."""
+        return self._with(acl.together(*self._form(), rows), alive)
 
     def changed(self, part: bytes, number: int, row: acl.Row | None, alive: int) -> bytes:
         """A small part with another rule of this number, or without; TableError where it has no room."""

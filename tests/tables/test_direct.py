@@ -59,7 +59,7 @@ def test_rules_come_back_whole_and_find_their_place() -> None:
     made = chosen(table("acl", key=PORTS, size=2048, entries=said), "direct")
     layout, rows = shape.acl_layout(made), acl_rows(made)
     half = memoryview(rules.build(layout, made.slots, rows))
-    assert [rules.row(layout, 4, made.slots, half, number, place) for number, place in rules.index(half).items()] == rows
+    assert list(rules.rows(layout, 4, made.slots, half, rules.index(half)).values()) == rows
     assert {number: place[:2] for number, place in rules.index(half).items()} == {
         number: place[:2] for number, place in rules.places(layout, rows).items()
     }

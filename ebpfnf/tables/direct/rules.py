@@ -21,7 +21,7 @@ from array import array
 from bisect import bisect_left
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import accumulate, pairwise
+from itertools import accumulate, compress, pairwise
 from typing import NamedTuple
 
 from ebpfnf.errors import TableError
@@ -172,44 +172,41 @@ def find(index: memoryview, number: int) -> Place:
     return Place(*words[at + 1 : at + 4]) if at < len(words) and words[at] == number else Place()
 
 
-def row(layout: acl.Layout, value_size: int, slots: int, half: memoryview, number: int, place: Place) -> acl.Row:
-    """One rule of a half."""
-    cell = struct.unpack_from("=I", half, order_at(layout, slots) + 4 * _turn(slots, place.first))[0] << 3
-    return acl.unpack_row(layout, number, half[place.packed << 3 :].cast("Q"), bytes(half[cell : cell + value_size]))
+def rows(layout: acl.Layout, value_size: int, slots: int, half: memoryview, places: Mapping[int, Place]) -> dict[int, acl.Row]:
+    """The rules of a half that have these numbers and places."""
+    start, found = order_at(layout, slots), {}
+    for number, place in places.items():
+        cell = struct.unpack_from("=I", half, start + 4 * _turn(slots, place.first))[0] << 3
+        value = bytes(half[cell : cell + value_size])
+        found[number] = acl.unpack_row(layout, number, half[place.packed << 3 :].cast("Q"), value)
+    return found
 
 
 class _Vectors:
-    """Vectors, each once. As a number, a vector has its aggregates in the low bits."""
+    """Vectors, each written once. Until then each is a number that has its terms' bits."""
 
     def __init__(self, space: Space, slots: int) -> None:
-        self._space, self._slots, self._low = space, slots, 64 * aggregates(slots)
+        self._space, self._slots, self._aggregates = space, slots, aggregates(slots)
+        self._bits = [1 << word for word in range(slots // 64)]
         self._places: dict[int, int] = {0: 0}
 
     @property
     def cells(self) -> str:
         """The type of a table's cells, as `array` spells it."""
-        return "I" if self._low else "Q"
+        return "I" if self._aggregates else "Q"
 
     def cell(self, vector: int) -> int:
         """What stands in a table for a vector."""
-        return self.place(vector) if self._low else vector
-
-    def one(self, term: int) -> int:
-        """The vector of one term; vectors may be joined by `|`."""
-        return self.of(1 << term)
-
-    def of(self, terms: int) -> int:
-        """The vector of a number that has the terms' bits only."""
-        if not self._low:
-            return terms
-        words = struct.unpack(f"={self._slots // 64}Q", terms.to_bytes(self._slots // 8, "little"))
-        return sum(1 << k for k, word in enumerate(words) if word) | terms << self._low
+        return self.place(vector) if self._aggregates else vector
 
     def place(self, vector: int) -> int:
         """Where it lies, in 8 bytes."""
         found = self._places.get(vector)
         if found is None:
-            data = vector.to_bytes((self._low + self._slots) // 8, "little")
+            data = vector.to_bytes(self._slots // 8, "little")
+            if self._aggregates:
+                words = sum(compress(self._bits, struct.unpack(f"={len(self._bits)}Q", data)))
+                data = words.to_bytes(8 * self._aggregates, "little") + data
             found = self._places[vector] = self._space.put(data, 8) >> 3
         return found
 
@@ -224,7 +221,7 @@ def _wide(space: Space, vectors: _Vectors, dim: Dimension, bits: int, lists: Seq
     """A prefix's vector is that of the prefixes around it, and its own."""
     always, own = 0, dict[tuple[bool, int, int], int]()
     for term, asked in enumerate(lists):
-        one = vectors.one(term)
+        one = 1 << term
         if not asked:
             always |= one
         for value, mask in map(_joined_words, asked):
@@ -260,7 +257,7 @@ def _ranges(space: Space, vectors: _Vectors, dim: Dimension, lists: Sequence[Seq
     cells = array(vectors.cells, [0]) * (1 << dim.bits)
     for at, end in pairwise(sorted(turns)):
         inside ^= turns[at]
-        cells[at:end] = array(vectors.cells, [vectors.cell(vectors.of(inside))]) * (end - at)
+        cells[at:end] = array(vectors.cells, [vectors.cell(inside)]) * (end - at)
     space.data[dim.at : dim.at + cells.itemsize * len(cells)] = cells.tobytes()
 
 
@@ -280,7 +277,7 @@ def _lanes(space: Space, vectors: _Vectors, dim: Dimension, lists: Sequence[Sequ
     own: dict[tuple[int, int], int] = {}
     for term, asked in enumerate(lists):
         for (pair,) in asked or (((0, 0),),):
-            own[pair] = own.get(pair, 0) | vectors.one(term)
+            own[pair] = own.get(pair, 0) | 1 << term
     joined = (_joined(bits for (v, m), bits in own.items() if n & m == v) for n in range(1 << dim.bits))
     cells = array(vectors.cells, map(vectors.cell, joined))
     space.data[dim.at : dim.at + cells.itemsize * len(cells)] = cells.tobytes()
