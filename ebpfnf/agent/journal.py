@@ -18,6 +18,7 @@ from ebpfnf.errors import AgentError, Busy, PrivilegeError
 from ebpfnf.kernel import pins
 
 _PATIENCE = 0.3  # seconds: changes of one entry are that short
+_held = set[int]()
 
 
 def folder() -> Path:
@@ -26,16 +27,20 @@ def folder() -> Path:
 
 
 @contextlib.contextmanager
-def locked(deployment: str) -> Iterator[None]:
-    """Hold the deployment's lock; Busy names the process that holds it. Where nothing is deployed afterwards the lock's file goes too."""
+def locked(deployment: str, patient: bool = False) -> Iterator[None]:
+    """Hold the deployment's lock; Busy names the process that holds it. Where nothing is deployed afterwards the lock's file goes too.
+
+    `patient`: for who has all the time, but must come in between others that take it over and over: the kernel wakes it when one lets go.
+    """
     until = time.monotonic() + _PATIENCE
-    while (fd := take(deployment)) is None:
+    while (fd := take(deployment, patient)) is None:
         if time.monotonic() > until:
             holder = ""
             with contextlib.suppress(OSError):
                 holder = (folder() / f"{deployment}.lock").read_text(errors="replace").strip()
             raise Busy(f"deployment '{deployment}' is being changed by process {holder or 'unknown'}", cure="wait until it is done")
         time.sleep(_PATIENCE / 300)
+    _held.add(fd)
     try:
         # Who holds it is only for the message above: on a full disk the lock holds all the same.
         with contextlib.suppress(OSError):
@@ -47,17 +52,24 @@ def locked(deployment: str) -> Iterator[None]:
             discard(deployment)
             discard(folding(deployment))  # of one that was killed
         fcntl.flock(fd, fcntl.LOCK_UN)  # a process that was forked meanwhile has the fd too
+        _held.discard(fd)
         os.close(fd)
 
 
-def take(name: str) -> int | None:
-    """The fd that holds the lock of that name, None where another process has it."""
+def let_go() -> None:
+    """For a process that was forked: what its parent holds stays the parent's, and is free when that is killed."""
+    while _held:
+        os.close(_held.pop())
+
+
+def take(name: str, patient: bool = False) -> int | None:
+    """The fd that holds the lock of that name; None where another process has it, or `patient`, when that lets go."""
     try:
         folder().mkdir(mode=0o700, parents=True, exist_ok=True)
         while True:
             fd = os.open(path := folder() / f"{name}.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
             try:
-                fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                fcntl.flock(fd, fcntl.LOCK_EX | (0 if patient else fcntl.LOCK_NB))
                 if os.path.samestat(os.fstat(fd), os.stat(path)):
                     return fd
             except BlockingIOError:

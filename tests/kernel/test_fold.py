@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -13,6 +14,7 @@ import pytest
 
 from ebpfnf.agent import direct, fold, journal
 from ebpfnf.agent import tables as agent
+from ebpfnf.tables.direct.rules import FOLDED
 from tests.kernel.table_rig import Record, Rig, table, traffic
 from tests.kernel.test_direct_acl import MATCH, TUPLE, VALUE, entry
 
@@ -107,6 +109,22 @@ def test_many_changes_in_a_row_under_traffic() -> None:
             assert time.monotonic() < until
             time.sleep(0.01)
         assert area.made() > 1 and len(area.rules(area.small(area.state()))) < 150 and same(rig, acl, rules)
+
+
+def test_who_is_killed_behind_a_fork_leaves_the_lock_free(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The process that makes the part anew waits for that lock itself, without end."""
+    with thousand() as (rig, acl, rules):
+        for number in range(5, 10 * (FOLDED + 1), 10):
+            put(rig, acl, rules, number, f"172.16.{number & 255}.0/24", number)
+        monkeypatch.setattr(fold, "_fold", lambda *_: time.sleep(2))
+        caller = os.fork()
+        if not caller:
+            with journal.locked(NAME):
+                fold.begin(NAME, acl, rig.maps["rules"])
+                os.kill(os.getpid(), signal.SIGKILL)
+        os.waitpid(caller, 0)
+        with journal.locked(NAME):  # else Busy
+            assert journal.take(journal.folding(NAME)) is None
 
 
 def test_a_rule_that_the_small_part_has_no_room_for_is_taken_all_the_same() -> None:
