@@ -24,11 +24,11 @@ class Output(StrEnum):
 
 
 def console(stderr: bool = False) -> Console:
-    """Where to draw; a pipe gets plain lines, and tables as wide as COLUMNS says, else wide ones."""
+    """Where to draw; a pipe gets plain lines, and tables as wide as EBPFNF_COLUMNS says, else wide ones."""
     from rich.console import Console
 
     stream = sys.stderr if stderr else sys.stdout
-    said = os.environ.get("COLUMNS", "")
+    said = os.environ.get("EBPFNF_COLUMNS", "")
     width = None if stream.isatty() else int(said) if said.isdigit() and int(said) else 160
     return Console(stderr=stderr, highlight=False, soft_wrap=not stream.isatty(), width=width)
 

@@ -60,7 +60,7 @@ class Demo:
         words = ("ebpfnf", "--netns", lab.namespace(host), *words)
         if shown:
             self.screen.command([str(Path(w).relative_to(Path.cwd())) if w.startswith(str(Path.cwd())) else w for w in words])
-        environment = {**os.environ, "COLUMNS": str(self.screen.room)}
+        environment = {**os.environ, "EBPFNF_COLUMNS": str(self.screen.room)}
         done = subprocess.run([str(EBPFNF), *words[1:]], capture_output=True, text=True, env=environment)
         if done.returncode:
             raise Stopped(f"'{' '.join(words)}' failed with {done.returncode}: {(done.stderr or done.stdout).strip()}")

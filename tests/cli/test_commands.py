@@ -102,7 +102,7 @@ def test_the_catalogue_holds_what_a_chain_may_name_and_what_stands_beside(tmp_pa
 
 @pytest.mark.parametrize(("columns", "most"), [("70", 70), ("", 160), ("wide", 160)])
 def test_a_pipe_may_say_how_wide_tables_are(columns: str, most: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("COLUMNS", columns)
+    monkeypatch.setenv("EBPFNF_COLUMNS", columns)
     rules = [line for line in ebpfnf("catalogue").stdout.splitlines() if line.startswith("──")]
     assert max(map(len, rules)) <= most and (most == 70 or max(map(len, rules)) > 100)
 
