@@ -22,6 +22,7 @@ from ebpfnf.model import Bundle, ConstLayout, Program, SlotLayout, Source, Testb
 
 HEAD = 128  # as in again.c
 _RUNS, _PARTS = 10_000, 3  # a call of the kernel's test run waits for a grace period, some 20 ms, whatever it runs
+_TRIES, _NEAR = 8, 1.15
 _KEY = bytes(4)
 
 
@@ -71,25 +72,30 @@ class Drive:
     def time(self, name: str, frame: bytes, port: str) -> float:
         """Ns that a bundle's programs need for the frame, as received by that port; without what the driving costs.
 
-        Both are the least of all calls until now: what other processes took away is neither's, and a sum that is too large
-        must not be taken off for good.
+        Both are the least of all calls until now: what other processes took away is neither's. Where driving alone takes longer
+        than it did, others are at work on this core, for tenths of a second: then once more.
         """
         frame = frame.ljust(HEAD, b"\0")
         self._frame.update(_KEY, frame[:HEAD])
         slots = struct.pack("=I", self._ports[port]).ljust(INGRESS_SLOT, b"\0") * cpu_slots()
         self._ingress[name].update(_KEY, slots)
-        driving = self._run(self._nothing, frame, port, 1)
-        return max(0.0, self._run(self._entries[name], frame, port, _PARTS) - driving)
+        nothing, entry = (self._nothing, frame, port), (self._entries[name], frame, port)
+        for _ in range(_TRIES):
+            driving = self._run(*nothing, 1)
+            self._run(*entry, _PARTS)
+            if driving <= _NEAR * self._least[nothing]:
+                break
+        return max(0.0, self._least[entry] - self._least[nothing])
 
     def _run(self, fd: int, frame: bytes, port: str, parts: int) -> float:
-        """The least of so many short runs and of all before."""
+        """Ns of the quickest of so many short runs."""
         self._chosen.update(_KEY, struct.pack("=I", fd))
-        least = self._least.get((fd, frame, port), math.inf)
+        quickest = math.inf
         for _ in range(parts):
             self._runner.run(frame, _RUNS, self._interfaces[port])
-            least = min(least, float(self._runner.ns))
-        self._least[fd, frame, port] = least
-        return least
+            quickest = min(quickest, float(self._runner.ns))
+        self._least[fd, frame, port] = min(quickest, self._least.get((fd, frame, port), math.inf))
+        return quickest
 
 
 def _driving() -> tuple[Program, ...]:
