@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
-_Sample = tuple[Mapping[str, Any], int]
+from prometheus_client import CollectorRegistry, Metric, generate_latest
+from prometheus_client.registry import Collector
 
 _METRICS = (  # name, kind, what it is; in this order
     ("ebpfnf_running", "gauge", "Whether a generation of the deployment is live."),
@@ -25,12 +26,23 @@ _METRICS = (  # name, kind, what it is; in this order
 
 def metrics(statuses: Iterable[tuple[Mapping[str, str], Mapping[str, Any]]]) -> str:
     """All of them: labels that every sample of a deployment gets (its host), and its status as `ebpfnf status -o json` gives it."""
-    samples: dict[str, list[_Sample]] = {}
-    for about, found in statuses:
-        common = {**about, "deployment": found["deployment"]}
-        for name, labels, value in _samples(found):
-            samples.setdefault(name, []).append(({**common, **labels}, value))
-    return "".join(_family(*metric, samples[metric[0]]) for metric in _METRICS if metric[0] in samples)
+    registry = CollectorRegistry()
+    registry.register(_Told(statuses))
+    return generate_latest(registry).decode()
+
+
+class _Told(Collector):
+    """Families in the order above, each once, without those that have no sample."""
+
+    def __init__(self, statuses: Iterable[tuple[Mapping[str, str], Mapping[str, Any]]]) -> None:
+        self._families = {name: Metric(name.removesuffix("_total"), words, kind) for name, kind, words in _METRICS}
+        for about, found in statuses:
+            common = {**about, "deployment": str(found["deployment"])}
+            for name, labels, value in _samples(found):
+                self._families[name].add_sample(name, {**common, **{key: str(each) for key, each in labels.items()}}, value)
+
+    def collect(self) -> Iterator[Metric]:
+        return (family for family in self._families.values() if family.samples)
 
 
 def _samples(found: Mapping[str, Any]) -> Iterator[tuple[str, Mapping[str, Any], int]]:
@@ -56,15 +68,3 @@ def _samples(found: Mapping[str, Any]) -> Iterator[tuple[str, Mapping[str, Any],
             yield "ebpfnf_function_packets_total", {"function": function["name"], "way": way}, function[way]
     for vm in found["vms"]:
         yield "ebpfnf_vm_running", {"machine": vm["name"], "stage": vm["stage"]}, vm["state"] == "running"
-
-
-def _family(name: str, kind: str, words: str, samples: Sequence[_Sample]) -> str:
-    lines = [f"# HELP {name} {words}", f"# TYPE {name} {kind}"]
-    for labels, value in samples:
-        told = ",".join(f'{label}="{_escaped(str(each))}"' for label, each in labels.items())
-        lines.append(f"{name}{{{told}}} {int(value)}")
-    return "\n".join([*lines, ""])
-
-
-def _escaped(value: str) -> str:
-    return value.replace("\\", r"\\").replace('"', r"\"").replace("\n", r"\n")

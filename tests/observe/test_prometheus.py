@@ -22,19 +22,19 @@ STATUS = {
     "warnings": ["port 'lan' is detached from 'eth1'"],
 }
 _LABEL = r'[a-z_]+="(?:[^"\\\n]|\\["\\n])*"'
-_SAMPLE = re.compile(rf"(?P<name>[a-z_]+)\{{{_LABEL}(?:,{_LABEL})*\}} \d+")
+_SAMPLE = re.compile(rf"(?P<name>[a-z_]+)\{{{_LABEL}(?:,{_LABEL})*\}} \d+\.0")
 
 
 def test_each_number_is_there_with_its_labels() -> None:
     lines = prometheus.metrics([({}, STATUS)]).splitlines()
-    assert 'ebpfnf_port_attached{deployment="edge",port="lan",interface="eth1"} 0' in lines
-    assert 'ebpfnf_chain_packets_total{deployment="edge",chain="inbound"} 12' in lines
-    assert 'ebpfnf_stage_packets_total{deployment="edge",stage="fw.acl",mnf="acl_5t"} 12' in lines
-    assert 'ebpfnf_drops_total{deployment="edge",reason="fw.acl_deny"} 5' in lines
-    assert 'ebpfnf_otherwise_packets_total{deployment="edge",port="wan"} 2' in lines
-    assert 'ebpfnf_function_packets_total{deployment="edge",function="nft",way="returned"} 3' in lines
-    assert 'ebpfnf_vm_running{deployment="edge",machine="ebpfnf.edge.a.0",stage="waf.stream"} 0' in lines
-    assert 'ebpfnf_warnings{deployment="edge"} 1' in lines
+    assert 'ebpfnf_port_attached{deployment="edge",interface="eth1",port="lan"} 0.0' in lines
+    assert 'ebpfnf_chain_packets_total{chain="inbound",deployment="edge"} 12.0' in lines
+    assert 'ebpfnf_stage_packets_total{deployment="edge",mnf="acl_5t",stage="fw.acl"} 12.0' in lines
+    assert 'ebpfnf_drops_total{deployment="edge",reason="fw.acl_deny"} 5.0' in lines
+    assert 'ebpfnf_otherwise_packets_total{deployment="edge",port="wan"} 2.0' in lines
+    assert 'ebpfnf_function_packets_total{deployment="edge",function="nft",way="returned"} 3.0' in lines
+    assert 'ebpfnf_vm_running{deployment="edge",machine="ebpfnf.edge.a.0",stage="waf.stream"} 0.0' in lines
+    assert 'ebpfnf_warnings{deployment="edge"} 1.0' in lines
 
 
 def test_a_family_stands_together_under_its_type_once() -> None:
@@ -49,7 +49,7 @@ def test_a_family_stands_together_under_its_type_once() -> None:
             assert match and match["name"] == family, line
             assert family.endswith("_total") == (f"# TYPE {family} counter" in text)
     assert len(seen) == len(set(seen))
-    assert 'ebpfnf_running{host="h\\"2\\\\",deployment="edge"} 0' in text and 'ebpfnf_generation{host="h1"' in text
+    assert 'ebpfnf_running{deployment="edge",host="h\\"2\\\\"} 0.0' in text and 'ebpfnf_generation{deployment="edge",host="h1"' in text
     assert text.count("ebpfnf_generation{") == 1, "what does not run has no generation"
 
 
